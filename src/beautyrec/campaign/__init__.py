@@ -1,0 +1,1 @@
+"""The tuning study, its tracking and its champion."""

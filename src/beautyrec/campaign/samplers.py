@@ -1,0 +1,67 @@
+"""How the next trial is chosen: small frozen objects that build a fresh Optuna sampler for each trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from beautyrec.errors import ConfigError, MissingExtraError
+
+
+class Sampler(Protocol):
+    """Builds an Optuna sampler from a seed, and two from the same seed that choose alike."""
+
+    def build(self, seed: int) -> Any:
+        """An ``optuna.samplers.BaseSampler``."""
+        ...
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Tree-structured Parzen estimator, joint over the hyperparameters of one family.
+
+    Args:
+        startup_trials: how many complete trials are random (or defaults) before the estimator chooses.
+
+    Source:
+        Bergstra, Bardenet, Bengio, Kégl, "Algorithms for hyper-parameter optimization", NeurIPS 2011.
+    """
+
+    startup_trials: int = 10
+
+    def __post_init__(self) -> None:
+        if self.startup_trials < 1:
+            raise ConfigError(f"TPE: startup_trials is {self.startup_trials}; it has to be at least 1.")
+
+    def build(self, seed: int) -> Any:
+        """The sampler of Optuna; warns about nothing: parameters of other families are meant to be absent."""
+        return optuna().samplers.TPESampler(
+            n_startup_trials=self.startup_trials,
+            multivariate=True,
+            group=True,
+            warn_independent_sampling=False,
+            constant_liar=False,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Every trial at random, independent of those before."""
+
+    def build(self, seed: int) -> Any:
+        """The sampler of Optuna."""
+        return optuna().samplers.RandomSampler(seed=seed)
+
+
+def optuna() -> Any:
+    """The module ``optuna``, imported when first asked for.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import optuna as module
+    except ImportError:
+        raise MissingExtraError("optuna", "track") from None
+    return module

@@ -1,0 +1,1 @@
+"""Values, intervals and verdicts from arrays and frames; nothing in here calls a model."""

@@ -1,0 +1,220 @@
+"""The contract of retrieval models: a learner is fitted once and gives a recommender that never changes.
+
+Only numpy and pandas are needed here, so that a process that scores needs nothing that trains.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, Self
+
+import numpy as np
+import pandas as pd
+
+from beautyrec.data.interactions import Interactions
+from beautyrec.data.vocabulary import Ids, Vocabulary
+from beautyrec.errors import ConfigError
+from beautyrec.models.known import History, Known
+from beautyrec.models.state import ModelState
+from beautyrec.models.top_k import best_columns
+from beautyrec.types import Float32Array, IntArray, Progress
+
+__all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommender"]
+
+OnUnknown = Literal["raise", "fallback", "skip"]
+"""What to do with a user nobody has seen: raise, recommend what is popular, or leave the user out."""
+
+CHUNK_SCORES = 2**22
+"""Scores held at one time while ranking (16 MB of 32-bit floats), whatever the number of users."""
+
+
+class Learner(Protocol):
+    """Hyperparameters of a model, as a frozen dataclass; :meth:`fit` leaves it as it was."""
+
+    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> Recommender:
+        """A recommender fitted on ``train``; the same seed gives the same recommender.
+
+        Raises:
+            FitError: the model cannot be fitted on ``train``; says why.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Recommender(ABC):
+    """A fitted model that ranks items for users; it never changes.
+
+    Scores are unitless and only order the items of one user. A user in the vocabulary who took nothing in training,
+    and an index of -1, get the popularity of the items as scores.
+
+    Args:
+        known: users, items, what was seen, popularity.
+    """
+
+    known: Known
+    kind: ClassVar[str]
+
+    @property
+    def users(self) -> Vocabulary:
+        """The users it was fitted on."""
+        return self.known.users
+
+    @property
+    def items(self) -> Vocabulary:
+        """The items it ranks."""
+        return self.known.items
+
+    @property
+    def seen(self) -> History:
+        """What each user took in training."""
+        return self.known.seen
+
+    @property
+    def popularity(self) -> Float32Array:
+        """[I] what ranks items for users without a history."""
+        return self.known.popularity
+
+    @abstractmethod
+    def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
+        """[b, C] new array: scores of users with a history for the items ``columns`` [C], all I where it is None."""
+
+    @abstractmethod
+    def state(self) -> ModelState:
+        """Everything needed to build this recommender again with :meth:`from_state`."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """The recommender that gave ``state``; its scores are the same to the bit.
+
+        Raises:
+            ArtifactError: an array is missing or of another shape.
+        """
+
+    def scores(self, user_ix: IntArray, columns: IntArray | None = None) -> Float32Array:
+        """[B, C] scores of the items ``columns`` [C], of all I items where it is None."""
+        warm = self.seen.counts(user_ix) > 0
+        if warm.all():
+            return self._block(user_ix, columns)
+        popularity = self.popularity if columns is None else self.popularity[columns]
+        block = np.tile(popularity, (len(user_ix), 1))
+        if warm.any():
+            block[warm] = self._block(user_ix[warm], columns)
+        return block
+
+    def scores_at(self, user_ix: IntArray, item_ix: IntArray) -> Float32Array:
+        """Scores of items that differ by request, as on the shelves of rooms.
+
+        Args:
+            user_ix: [B] index of the user, -1 for an unknown one.
+            item_ix: [B, C] index of each item, -1 for padding.
+
+        Returns:
+            [B, C] scores, -inf at padding.
+        """
+        found = np.empty(item_ix.shape, dtype=np.float32)
+        for rows in _chunks(len(user_ix), CHUNK_SCORES // max(1, len(self.items))):
+            found[rows] = np.take_along_axis(self.scores(user_ix[rows]), np.maximum(item_ix[rows], 0), axis=1)
+        found[item_ix < 0] = -np.inf
+        return found
+
+    def top_k(
+        self, user_ix: IntArray, k: int, *, exclude_seen: bool = True, candidates: IntArray | None = None
+    ) -> tuple[IntArray, Float32Array]:
+        """The best ``k`` items of each user, best first; among equals the lower item index first.
+
+        Memory is bounded: users are taken in chunks of at most ``CHUNK_SCORES`` scores. A user alone gets the scores
+        it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
+
+        Args:
+            user_ix: [B] index of each user; -1 for an unknown one, who gets what is popular.
+            k: how many, at least 1.
+            exclude_seen: leave out what the user took in training.
+            candidates: [C] indices of the only items allowed; all where it is None.
+
+        Returns:
+            items [B, k] and scores [B, k]; -1 and -inf where a user has fewer than k items.
+
+        Raises:
+            ConfigError: ``k`` is below 1.
+        """
+        if k < 1:
+            raise ConfigError(f"top_k: k is {k}; ask for at least 1 item.")
+        columns = None if candidates is None else np.unique(candidates)
+        width = len(self.items) if columns is None else len(columns)
+        top = np.full((len(user_ix), k), -1, dtype=np.int64)
+        values = np.full((len(user_ix), k), -np.inf, dtype=np.float32)
+        for rows in _chunks(len(user_ix), CHUNK_SCORES // max(1, width)):
+            block = self.scores(user_ix[rows], columns)
+            if exclude_seen:
+                self._strike_seen(block, user_ix[rows], columns)
+            top[rows], values[rows] = best_columns(block, k)
+        if columns is not None:
+            top = np.where(top < 0, -1, columns[top]) if len(columns) else top
+        return top, values
+
+    def _strike_seen(self, block: Float32Array, user_ix: IntArray, columns: IntArray | None) -> None:
+        """Set what each user took to -inf in ``block`` [b, C], in place."""
+        row, entry = self.seen.entries(user_ix)
+        column = self.seen.item_ix[entry]
+        if columns is not None:
+            column_of = np.full(len(self.items), -1, dtype=np.int64)
+            column_of[columns] = np.arange(len(columns))
+            column = column_of[column]
+            row, column = row[column >= 0], column[column >= 0]
+        block[row, column] = -np.inf
+
+    def recommend(
+        self,
+        users: Ids,
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        candidates: Ids | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> pd.DataFrame:
+        """The best ``k`` items of each user, by their ids.
+
+        Args:
+            users: [B] ids of users, in the order wanted.
+            k: how many, at least 1; a user with fewer items left gets those.
+            exclude_seen: leave out what the user took in training.
+            candidates: ids of the only items allowed; all where it is None.
+            on_unknown: a user not in the vocabulary raises, gets what is popular (``"fallback"``), or is left out
+                (``"skip"``).
+
+        Returns:
+            A frame ``user_id, item_id, score, rank``, one row a recommendation, ``rank`` from 1.
+
+        Raises:
+            UnknownIdError: a candidate is unknown, or a user is and ``on_unknown`` is ``"raise"``.
+            ConfigError: ``k`` is below 1, or ``on_unknown`` is none of the three.
+        """
+        ids = pd.Index(users)
+        user_ix = self._user_indices(ids, on_unknown)
+        if on_unknown == "skip":
+            ids, user_ix = ids[user_ix >= 0], user_ix[user_ix >= 0]
+        allowed = None if candidates is None else self.items.indices(candidates)
+        top, values = self.top_k(user_ix, k, exclude_seen=exclude_seen, candidates=allowed)
+        row, place = np.nonzero(top >= 0)
+        columns = {
+            "user_id": ids[row],
+            "item_id": self.items.ids_at(top[row, place]),
+            "score": values[row, place],
+            "rank": place + 1,
+        }
+        return pd.DataFrame(columns)
+
+    def _user_indices(self, ids: pd.Index, on_unknown: OnUnknown) -> IntArray:
+        """[B] the index of each user, -1 where it is unknown and that is allowed."""
+        if on_unknown not in ("raise", "fallback", "skip"):
+            raise ConfigError(f"recommend: on_unknown is {on_unknown!r}; use 'raise', 'fallback' or 'skip'.")
+        return self.users.indices(ids) if on_unknown == "raise" else self.users.indices_or_missing(ids)
+
+
+def _chunks(n: int, size: int) -> Iterator[slice]:
+    """Slices that cover ``range(n)``, each of at most ``size`` and at least 1."""
+    step = max(1, size)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))

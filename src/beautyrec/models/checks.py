@@ -1,0 +1,49 @@
+"""Checks that learners share: of their hyperparameters, of what they are fitted on, of what came out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from beautyrec.data.interactions import Interactions
+from beautyrec.errors import ConfigError, FitError
+
+
+def require_events(train: Interactions, model: str, at_least: int = 2) -> None:
+    """Check that there is something to learn from.
+
+    Raises:
+        FitError: ``train`` has fewer than ``at_least`` interactions.
+    """
+    if len(train) < at_least:
+        raise FitError(
+            f"{model}: cannot be fitted on {len(train)} interactions of {len(train.users)} users and "
+            f"{len(train.items)} items; it needs at least {at_least}. Read a longer log or widen the time window."
+        )
+
+
+def require_finite(model: str, **arrays: npt.NDArray[Any]) -> None:
+    """Check that fitted parameters are numbers.
+
+    Raises:
+        FitError: some are NaN or infinite; says which array and how many.
+    """
+    for name, array in arrays.items():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            raise FitError(
+                f"{model}: {bad} of {array.size} values of {name} are not finite after the fit. "
+                "Lower the learning rate or raise the regularisation."
+            )
+
+
+def require_bound(model: str, key: str, value: float, low: float, high: float = np.inf) -> None:
+    """Check a hyperparameter.
+
+    Raises:
+        ConfigError: ``value`` is not within ``low`` and ``high``, both allowed.
+    """
+    if not low <= value <= high:
+        raise ConfigError(f"{model}: {key} is {value}; it has to be from {low:g} to {high:g}.")

@@ -1,0 +1,1 @@
+"""The torch networks, without their losses and without their training loop."""

@@ -1,0 +1,171 @@
+"""The forms that fitted models take: a few arrays and numpy, alike after a fit and after a load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from beautyrec.errors import ArtifactError
+from beautyrec.models.base import Known, ModelState, Recommender
+from beautyrec.models.known import spans
+from beautyrec.models.top_k import best_columns
+from beautyrec.types import Float32Array, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class FactorRecommender(Recommender):
+    """Scores ``user_factors @ item_factors.T + item_bias``: matrix factorisation, and the last state of a network.
+
+    Args:
+        known: users, items, what was seen, popularity.
+        user_factors: [U, d].
+        item_factors: [I, d].
+        item_bias: [I], or None where there is none.
+    """
+
+    user_factors: Float32Array
+    item_factors: Float32Array
+    item_bias: Float32Array | None = None
+    kind: ClassVar[str] = "factors"
+
+    def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
+        factors = self.item_factors if columns is None else self.item_factors[columns]
+        block: Float32Array = self.user_factors[user_ix] @ factors.T  # [b, d] @ [d, C]
+        if self.item_bias is not None:
+            block += self.item_bias if columns is None else self.item_bias[columns]
+        return block
+
+    def state(self) -> ModelState:
+        """Known, factors and bias."""
+        arrays = self.known.arrays() | {"user_factors": self.user_factors, "item_factors": self.item_factors}
+        if self.item_bias is not None:
+            arrays["item_bias"] = self.item_bias
+        return ModelState(self.kind, arrays, {})
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """The recommender that gave ``state``."""
+        known = Known.from_state(state)
+        user_factors = state.array("user_factors", (len(known.users), None))
+        item_factors = state.array("item_factors", (len(known.items), user_factors.shape[1]))
+        bias = state.array("item_bias", (len(known.items),)) if "item_bias" in state.arrays else None
+        return cls(known, user_factors, item_factors, bias)
+
+
+@dataclass(frozen=True, eq=False)
+class ItemSimilarityRecommender(Recommender):
+    """Scores the weights of similar items, summed over a user's history: ``score(u, j) = sum_e w_e s(i_e, j)``.
+
+    Args:
+        known: users, items, what was seen, popularity.
+        history_weight: [n] weight ``w`` of each entry of ``known.seen``.
+        indptr: [I + 1] the neighbours of item ``i`` are entries ``indptr[i]:indptr[i + 1]``.
+        neighbour_ix: [m] index of each neighbour ``j``.
+        similarity: [m] how much an ``i`` in the history says for ``j``.
+    """
+
+    history_weight: Float32Array
+    indptr: IntArray
+    neighbour_ix: IntArray
+    similarity: Float32Array
+    kind: ClassVar[str] = "item_similarity"
+
+    def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
+        n_items = len(self.items)
+        row, entry = self.seen.entries(user_ix)
+        item_ix = self.seen.item_ix[entry]
+        starts = self.indptr[item_ix]
+        place, neighbour = spans(starts, self.indptr[item_ix + 1] - starts)
+        cell = (row * n_items)[place] + self.neighbour_ix[neighbour]
+        weight = self.history_weight[entry][place] * self.similarity[neighbour]
+        total = np.bincount(cell, weights=weight, minlength=len(user_ix) * n_items)
+        block = total.astype(np.float32).reshape(len(user_ix), n_items)
+        return block if columns is None else block[:, columns]
+
+    def state(self) -> ModelState:
+        """Known, the weights of the histories and the similarities."""
+        own: dict[str, npt.NDArray[Any]] = {
+            "history_weight": self.history_weight,
+            "indptr": self.indptr,
+            "neighbour_ix": self.neighbour_ix,
+            "similarity": self.similarity,
+        }
+        return ModelState(self.kind, self.known.arrays() | own, {})
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """The recommender that gave ``state``."""
+        known = Known.from_state(state)
+        neighbour_ix = state.array("neighbour_ix", (None,))
+        return cls(
+            known,
+            history_weight=state.array("history_weight", (len(known.seen.item_ix),)),
+            indptr=state.array("indptr", (len(known.items) + 1,)),
+            neighbour_ix=neighbour_ix,
+            similarity=state.array("similarity", (len(neighbour_ix),)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ItemScoreRecommender(Recommender):
+    """One score an item, the same for every user.
+
+    Args:
+        known: users, items, what was seen, popularity. ``popularity`` is kept apart from ``item_score``: the scores
+            may be of a window of time only.
+        item_score: [I].
+    """
+
+    item_score: Float32Array
+    kind: ClassVar[str] = "item_scores"
+
+    def scores(self, user_ix: IntArray, columns: IntArray | None = None) -> Float32Array:
+        """[B, C] the scores of the items, for users with and without a history alike."""
+        return self._block(user_ix, columns)
+
+    def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
+        score = self.item_score if columns is None else self.item_score[columns]
+        return np.tile(score, (len(user_ix), 1))
+
+    def top_k(
+        self, user_ix: IntArray, k: int, *, exclude_seen: bool = True, candidates: IntArray | None = None
+    ) -> tuple[IntArray, Float32Array]:
+        """As every recommender's; looks only at as many of the best items as users can have seen, plus ``k``."""
+        most_seen = int(self.seen.counts(user_ix).max(initial=0)) if exclude_seen else 0
+        allowed = np.arange(len(self.items)) if candidates is None else np.unique(candidates)
+        if 1 <= k < len(allowed):
+            best, _ = best_columns(self.item_score[allowed][None, :], min(k + most_seen, len(allowed)))
+            allowed = allowed[best[0][best[0] >= 0]]
+        return super().top_k(user_ix, k, exclude_seen=exclude_seen, candidates=allowed)
+
+    def state(self) -> ModelState:
+        """Known and the scores."""
+        return ModelState(self.kind, self.known.arrays() | {"item_score": self.item_score}, {})
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """The recommender that gave ``state``."""
+        known = Known.from_state(state)
+        return cls(known, state.array("item_score", (len(known.items),)))
+
+
+RECOMMENDERS: Mapping[str, type[Recommender]] = MappingProxyType(
+    {form.kind: form for form in (FactorRecommender, ItemSimilarityRecommender, ItemScoreRecommender)}
+)
+"""The forms by kind."""
+
+
+def recommender_from_state(state: ModelState) -> Recommender:
+    """The recommender that gave ``state``, whatever its form.
+
+    Raises:
+        ArtifactError: the kind is unknown, or an array is missing or of another shape.
+    """
+    if state.kind not in RECOMMENDERS:
+        raise ArtifactError(f"model state: kind '{state.kind}' is unknown; known are {sorted(RECOMMENDERS)}.")
+    return RECOMMENDERS[state.kind].from_state(state)

@@ -1,0 +1,1 @@
+"""From scores to what is shown, with its probabilities."""

@@ -1,0 +1,1 @@
+"""What goes on air: the line-up of a room."""
