@@ -61,6 +61,8 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         given = f" (given: {first['input']!r})" if first["loc"] and first["type"] != "missing" else ""
         more = f"; {error.error_count() - 1} more" if error.error_count() > 1 else ""
         raise ConfigError(f"{where}: key '{key}': {first['msg']}{given}{more}. Correct it.") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     except TypeError as error:
         raise ConfigError(f"{where}: a value of a kind that settings do not have: {error}. Correct it.") from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import uuid
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from beautyrec.campaign.trial import TrialRecord
 from beautyrec.errors import ConfigError
 
 RECORD, STUDY_ID, FINGERPRINT = "record", "study_id", "fingerprint"
+_JOURNAL_START = b'{"op_code":'
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +50,13 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _owner(path), _quiet(module):
             _mend(path)
+            path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a killed process: nobody else writes now
             try:
                 backend = module.storages.journal.JournalFileBackend(
                     str(path), lock_obj=module.storages.journal.JournalFileOpenLock(str(path))
                 )
-                _unlock(path)
                 storage = module.storages.JournalStorage(backend)
-                study = module.create_study(
-                    storage=storage, study_name=name, direction="maximize", load_if_exists=True
-                )
+                study = module.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
             except (ValueError, KeyError, TypeError, OSError) as error:
                 raise ConfigError(
                     f"study '{name}': '{path}' cannot be used as its storage: {error}. Name another file."
@@ -141,17 +139,14 @@ def _owner(path: Path) -> Iterator[None]:
         yield
 
 
-def _unlock(path: Path) -> None:
-    """Remove the lock that a killed process left on the journal; nobody else can hold it under :func:`_owner`."""
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
-
-
 def _mend(path: Path) -> None:
-    """Cut off a last line that a killed process did not finish."""
+    """Cut off a last line that a killed process did not finish; touch no file that is not a journal."""
     if not path.exists():
         return
     with path.open("rb+") as handle:
         content = handle.read()
+        if not (content or _JOURNAL_START).startswith(_JOURNAL_START):
+            raise ConfigError(f"'{path}' is there and is not a study's journal. Name another file as the storage.")
         handle.truncate(content.rfind(b"\n") + 1)
 
 
@@ -161,8 +156,6 @@ def _quiet(module: Any) -> Iterator[None]:
     before = module.logging.get_verbosity()
     module.logging.set_verbosity(module.logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=module.exceptions.ExperimentalWarning)
-            yield
+        yield
     finally:
         module.logging.set_verbosity(before)

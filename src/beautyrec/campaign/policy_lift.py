@@ -1,24 +1,106 @@
-"""The lift that a model's policy would have brought to rooms that were already held.
+"""The lift that a model's policy would have brought to rooms that were held already.
 
-One way from a model to a lift, used by the comparison of models, by each trial of a sweep and by the champion:
-scores for every product on the shelf, a policy over them, its chance for what was shown, and the estimators.
+One way from a model to a lift, used by the comparison of models, by each trial of a sweep and for the champion: scores for
+every product on the shelf, a policy over them, its chance for what was shown, and the estimators.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from beautyrec.data.slates import Slates
+from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.lift import lift_table
-from beautyrec.evaluation.reward_model import RewardModel
-from beautyrec.evaluation.slates import SlateEvidence
+from beautyrec.evaluation.reward_model import ItemPositionRates, RewardModel
 from beautyrec.models.base import Recommender
-from beautyrec.plackett_luce import position_marginals
-from beautyrec.policies.base import Policy
-from beautyrec.types import FloatArray, IntArray
+from beautyrec.plackett_luce import position_marginals, position_means
+from beautyrec.types import BoolArray, FloatArray, IntArray
 
-CHUNK = 512
-"""Requests scored at a time: 512 x 12,101 float32 scores are 25 MB."""
+
+@dataclass(frozen=True, eq=False)
+class HeldRooms:
+    """Requests of rooms that were held, ready to value any policy on them.
+
+    Args:
+        slates: the requests, B of them, with the logging policy's chances on the shelves.
+        logging: [B, K] chance of each shown product at its position under the logging policy.
+        rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over viewers.
+    """
+
+    slates: Slates
+    logging: FloatArray
+    rewards: RewardModel
+
+    @classmethod
+    def of(cls, slates: Slates, *, seed: int = 0) -> Self:
+        """Held rooms from logged requests.
+
+        Raises:
+            EvaluationError: fewer viewers than folds of the outcome model.
+        """
+        draws = slates.shelves.draw_probability[slates.room_ix]
+        rewards = ItemPositionRates(seed=seed).fit(
+            _shown_items(slates), _outcomes(slates), slates.user_id, len(slates.shelves.items)
+        )
+        return cls(slates, position_marginals(draws, slates.shown), rewards)
+
+    def __len__(self) -> int:
+        return len(self.slates)
+
+    def where(self, keep: BoolArray) -> Self:
+        """The requests where ``keep`` [B] is true; the outcome model stays that of all."""
+        rows = np.flatnonzero(keep)
+        rewards = replace(self.rewards, fold=self.rewards.fold[rows])
+        return replace(self, slates=self.slates.where(keep), logging=self.logging[rows], rewards=rewards)
+
+    @cached_property
+    def item_ix(self) -> IntArray:
+        """[B, C] index in the catalogue of each product on the shelf of each request, -1 beyond it."""
+        return self.slates.shelves.item_ix[self.slates.room_ix]
+
+    def evidence(self, draw_probability: FloatArray) -> SlateEvidence:
+        """The log, weighted towards the policy with these chances [B, C] to draw each product first."""
+        slates, positions = self.slates, self.slates.shown.shape[1]
+        rates = position_means(draw_probability, self.rewards.appeal(self.item_ix), positions)
+        return SlateEvidence.of(
+            target=position_marginals(draw_probability, slates.shown),
+            logging=self.logging,
+            outcomes=_outcomes(slates),
+            cluster=slates.user_id,
+            shown=slates.shown >= 0,
+            expected=(self.rewards.logged(_shown_items(slates)), self.rewards.at_positions(rates)),
+        )
+
+    def lift(self, draw_probability: FloatArray) -> pd.DataFrame:
+        """Lift of the policy with these chances [B, C]; see :func:`beautyrec.evaluation.lift.lift_table`."""
+        return lift_table(self.evidence(draw_probability))
+
+
+def shelf_scores(model: Recommender, slates: Slates) -> FloatArray:
+    """[B, C] scores of every product on the shelf of every request, -inf beyond the shelf.
+
+    A viewer the model has not seen gets its fallback, what is popular; a product it has not seen gets the lowest score on
+    the shelf.
+    """
+    shelf = slates.shelves.item_ix[slates.room_ix]
+    known = np.append(model.items.indices_or_missing(slates.shelves.items.ids), -1)
+    item_ix = known[shelf]
+    scores = model.scores_at(model.users.indices_or_missing(slates.user_id), item_ix).astype(np.float64)
+    lowest = np.where(item_ix >= 0, scores, np.inf).min(axis=1, keepdims=True)
+    lowest = np.where(np.isfinite(lowest), lowest, 0.0)
+    return np.where(shelf < 0, -np.inf, np.where(item_ix < 0, lowest, scores))
+
+
+def _outcomes(slates: Slates) -> Outcomes:
+    return Outcomes(slates.clicked.astype(np.float64), slates.ordered.astype(np.float64), slates.revenue)
+
+
+def _shown_items(slates: Slates) -> IntArray:
+    """[B, K] index in the catalogue of what was shown, -1 after a slate's end."""
+    shelf = slates.shelves.item_ix[slates.room_ix]
+    return np.where(slates.shown >= 0, np.take_along_axis(shelf, np.maximum(slates.shown, 0), axis=1), -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,15 +35,13 @@ class TPE:
             raise ConfigError(f"TPE: startup_trials is {self.startup_trials}; it has to be at least 1.")
 
     def build(self, seed: int) -> Any:
-        """The sampler of Optuna; warns about nothing: parameters of other families are meant to be absent."""
-        return optuna().samplers.TPESampler(
-            n_startup_trials=self.startup_trials,
-            multivariate=True,
-            group=True,
-            warn_independent_sampling=False,
-            constant_liar=False,
-            seed=seed,
-        )
+        """The sampler of Optuna."""
+        module = optuna()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", module.exceptions.ExperimentalWarning)  # about `group`
+            return module.samplers.TPESampler(
+                n_startup_trials=self.startup_trials, multivariate=True, group=True, constant_liar=False, seed=seed
+            )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from beautyrec.campaign.samplers import TPE, Sampler
 from beautyrec.campaign.space import Family, Scalar
 from beautyrec.campaign.tracking import NoTracker, StudyRun, Tracker
 from beautyrec.campaign.trial import Objective, Outcome, TrialLog, TrialRecord
-from beautyrec.errors import BeautyrecError, ConfigError
+from beautyrec.errors import BeautyrecError, ConfigError, EvaluationError
 from beautyrec.types import Progress
 
 COLUMNS = ("number", "family", "params", "value", "state", "verdict", "seconds", "metrics", "reason", "run_id")
@@ -39,7 +39,8 @@ class StudyConfig:
         seed: from which everything random is derived.
         storage: the file that keeps the trials; it is made if it is absent, and read to resume if it is there.
         sampler: how trials are chosen once the defaults of each family were tried.
-        tags: what to note beside the study in the tracking, for instance the fingerprint of the data.
+        tags: what its trials depend on besides, for instance the fingerprint of the data and the protocol. They are
+            noted in the tracking, and a study is resumed only where they are the same.
     """
 
     name: str
@@ -63,9 +64,9 @@ class StudyResult:
     """What a study found.
 
     Args:
-        trials: one row a trial, by number: ``number``, ``family``, ``params`` (a dict), ``value`` (NaN where it failed),
-            ``state`` (``complete`` or ``failed``), ``verdict``, ``seconds``, ``metrics`` (a dict), ``reason`` (why it
-            failed, else why its verdict is what it is), ``run_id`` (in the tracking, else empty).
+        trials: one row a trial, by number: ``number``, ``family``, ``params`` (a dict), ``value`` (NaN where it
+            failed), ``state`` (``complete`` or ``failed``), ``verdict``, ``seconds``, ``metrics`` (a dict),
+            ``reason`` (why it failed, else why its verdict is what it is), ``run_id`` (in the tracking, else empty).
         records: the same with the days, as they are kept.
         run_id: of the study in the tracking, else empty.
         resumed: how many of the trials were there before.
@@ -79,8 +80,8 @@ class StudyResult:
     @property
     def best(self) -> pd.Series | None:
         """The row of the highest value, of the first of them among equals; None where every trial failed."""
-        found = self.trials["value"].dropna()
-        return None if found.empty else self.trials.loc[found.idxmax()]
+        value = self.trials["value"].to_numpy(np.float64)
+        return self.trials.iloc[int(np.nanargmax(value))] if np.isfinite(value).any() else None
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -114,8 +115,8 @@ def run_study(
         on_progress: called with the trials done and wanted, at the start and after each.
 
     Raises:
-        ConfigError: no family, two of one name, a storage that holds this study with another seed, space or sampler,
-            or a storage that another process is using.
+        ConfigError: no family, two of one name, a storage that holds this study with another seed, space, sampler or
+            tags, or a storage that another process is using.
         MissingExtraError: ``optuna`` is not installed.
     """
     _check_families(families)
@@ -166,33 +167,29 @@ def _run_trials(config: StudyConfig, families: Sequence[Family], objective: Obje
 
 def _try(objective: Objective, family: str, params: dict[str, Scalar], log: TrialLog) -> TrialRecord:
     """The record of one call of the objective, whatever it raises."""
-    start, outcome, reason = time.perf_counter(), None, ""
+    start = time.perf_counter()
+    record = TrialRecord(log.number, family, params, value=None)
     try:
-        outcome = objective(family, dict(params), log)
-        if not math.isfinite(outcome.value):
-            outcome, reason = None, f"the value is {outcome.value}: nothing finite to compare"
+        record = _record(record, objective(family, dict(params), log), log)
     except BeautyrecError as error:
-        reason = str(error)
+        record = replace(record, reason=str(error), per_day=tuple(log.days))
     except Exception as error:  # noqa: BLE001  whatever a model raises, the study goes on and the reason is kept
-        reason = f"{type(error).__name__}: {error}"
-    seconds = time.perf_counter() - start
-    if outcome is None:
-        return TrialRecord(log.number, family, params, None, reason, seconds, per_day=tuple(log.days))
-    return _record(outcome, family, params, log, seconds)
+        record = replace(record, reason=f"{type(error).__name__}: {error}", per_day=tuple(log.days))
+    return replace(record, seconds=time.perf_counter() - start, ended_ms=time.time_ns() // 1_000_000)
 
 
-def _record(outcome: Outcome, family: str, params: dict[str, Scalar], log: TrialLog, seconds: float) -> TrialRecord:
+def _record(record: TrialRecord, outcome: Outcome, log: TrialLog) -> TrialRecord:
+    """``record`` with what the objective found, as plain numbers and words."""
+    if not math.isfinite(outcome.value):
+        raise EvaluationError(f"the value of the trial is {outcome.value}: nothing that could be compared.")
     days = [*log.days, *outcome.per_day]
-    return TrialRecord(
-        number=log.number,
-        family=family,
-        params=params,
+    return replace(
+        record,
         value=float(outcome.value),
-        seconds=seconds,
         metrics={key: float(value) for key, value in outcome.metrics.items()},
         per_day=tuple({key: float(value) for key, value in day.items()} for day in days),
-        verdict=outcome.verdict,
-        reasons=tuple(outcome.reasons),
+        verdict=str(outcome.verdict),
+        reasons=tuple(map(str, outcome.reasons)),
     )
 
 
@@ -232,7 +229,8 @@ def _fingerprint(config: StudyConfig, families: Sequence[Family]) -> str:
         family.name: {key: [repr(values), family.defaults[key]] for key, values in family.space.items()}
         for family in families
     }
-    return json.dumps({"seed": config.seed, "sampler": repr(config.sampler), "families": spaces})
+    plain = {"seed": config.seed, "sampler": repr(config.sampler), "families": spaces, "tags": dict(config.tags)}
+    return json.dumps(plain)
 
 
 def _tags(config: StudyConfig) -> dict[str, str]:

@@ -66,6 +66,7 @@ class TrialRecord:
         value: what was reached; None where the trial failed.
         reason: why it failed; empty where it did not.
         seconds: how long it took.
+        ended_ms: when it ended, milliseconds since 1970-01-01 UTC.
         metrics: as in :class:`Outcome`.
         per_day: the days the objective noted, then those of its outcome.
         verdict: as in :class:`Outcome`; empty where the trial failed.
@@ -78,6 +79,7 @@ class TrialRecord:
     value: float | None
     reason: str = ""
     seconds: float = 0.0
+    ended_ms: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     per_day: tuple[Mapping[str, float], ...] = ()
     verdict: str = ""

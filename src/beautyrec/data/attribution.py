@@ -65,7 +65,7 @@ def _last_touch(shown: Any, touches: Any, window: timedelta) -> Any:
     import ibis
 
     impressions = shown.select(REQUEST_ID, USER_ID, ITEM_ID, impression_id=EVENT_ID, impression_ts=TS)
-    by_request = touches.filter(touches[REQUEST_ID].notnull())
+    by_request = touches.filter(~touches[REQUEST_ID].isnull())
     by_user = touches.filter(touches[REQUEST_ID].isnull())
     in_window = [
         by_user[USER_ID] == impressions[USER_ID],

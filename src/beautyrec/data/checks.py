@@ -44,6 +44,21 @@ def _mask(values: pa.ChunkedArray) -> BoolArray:
     return mask
 
 
+def from_pandas(frame: pd.DataFrame, where: str) -> pa.Table:
+    """The frame in Arrow, without its index.
+
+    Raises:
+        SchemaError: a column mixes types.
+    """
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[str(name)] = pa.Table.from_pandas(frame[[name]], preserve_index=False).column(0)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaError(f"{where}, column '{name}': mixes types: {error}. Cast it to one type.") from None
+    return pa.table(columns)
+
+
 def cast(values: pa.ChunkedArray, kind: Kind, where: str) -> pa.ChunkedArray:
     """The column in the type of its kind; NaN is a gap.
 

@@ -78,7 +78,9 @@ class Interactions:
         ts = np.asarray(pd.to_datetime(frame["ts"], utc=True).dt.as_unit("us").astype("int64"), dtype=np.int64)
         weight = frame["weight"].to_numpy(np.float32) if "weight" in frame else np.ones(len(frame), np.float32)
         order = np.lexsort((np.arange(len(frame), dtype=np.int64), ts, user_ix))
-        table = None if item_table is None else item_table.set_index("item_id").reindex(items.ids).reset_index()
+        table = None
+        if item_table is not None:
+            table = item_table.set_index("item_id").reindex(items.ids).rename_axis("item_id").reset_index()
         return cls(users, items, user_ix[order], item_ix[order], ts[order], weight[order], table)
 
     def __len__(self) -> int:

@@ -22,6 +22,7 @@ from beautyrec.data.checks import (
     check_order,
     check_shares,
     check_unique,
+    from_pandas,
 )
 from beautyrec.data.kinds import ID, INTEGER, NUMBER, TEXT, TIME, Kind
 from beautyrec.errors import SchemaError
@@ -201,7 +202,7 @@ def validate(table: str, data: pd.DataFrame | pa.Table, source: str) -> pa.Table
     """
     schema = TABLES[table]
     where = f"{source}: table {table}"
-    arrow = data if isinstance(data, pa.Table) else _from_pandas(data, where)
+    arrow = data if isinstance(data, pa.Table) else from_pandas(data, where)
     _check_names(schema, arrow.column_names, where)
     columns = {column.name: _checked(column, arrow, where) for column in schema.columns}
     if AVAILABLE_AT in columns:
@@ -216,31 +217,17 @@ def validate(table: str, data: pd.DataFrame | pa.Table, source: str) -> pa.Table
     return pa.table(columns | extra)
 
 
+def empty(table: str) -> pa.Table:
+    """A table without rows."""
+    return pa.table({column.name: pa.array([], column.kind.empty) for column in TABLES[table].columns})
+
+
 def _quoted(names: tuple[str, ...]) -> str:
     return f"column {_list(names)}" if len(names) == 1 else f"columns {_list(names)}"
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
-
-
-def _from_pandas(frame: pd.DataFrame, where: str) -> pa.Table:
-    """The frame in Arrow, without its index.
-
-    Raises:
-        SchemaError: a column mixes types.
-    """
-    columns = {}
-    for name in frame.columns:
-        try:
-            columns[str(name)] = pa.Table.from_pandas(frame[[name]], preserve_index=False).column(0)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise SchemaError(f"{where}, column '{name}': mixes types: {error}. Cast it to one type.") from None
-    return pa.table(columns)
-
-
-def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
 
 
 def _check_names(schema: TableSchema, names: list[str], where: str) -> None:
@@ -261,7 +248,7 @@ def _check_names(schema: TableSchema, names: list[str], where: str) -> None:
 def _checked(column: Column, arrow: pa.Table, where: str) -> pa.ChunkedArray:
     """One column, cast and checked; all gaps where it is absent."""
     if column.name not in arrow.column_names:
-        return _chunked(pa.nulls(arrow.num_rows, column.kind.empty))
+        return pa.chunked_array([pa.nulls(arrow.num_rows, column.kind.empty)])
     where = f"{where}, {_quoted((column.name,))}"
     values = cast(arrow.column(column.name), column.kind, where)
     if column.required:

@@ -12,6 +12,7 @@ import pandas as pd
 from beautyrec.data.schema import (
     CLICKED,
     DRAW_PROBABILITY,
+    EVENT_ID,
     ITEM_ID,
     ORDERED,
     POSITION,
@@ -118,44 +119,31 @@ class Slates:
                 that is not on it; or a request has a position twice or not at all, or has several users or rooms.
         """
         frame = impressions[impressions[REQUEST_ID].notna()]
-        request, ids = pd.factorize(frame[REQUEST_ID])
-        start = np.full(len(ids), np.iinfo(np.int64).max)
-        ts = np.asarray(frame[TS].astype("int64"), dtype=np.int64)
-        np.minimum.at(start, request, ts)
-        by_time = np.argsort(start, kind="stable")
-        place = np.empty_like(by_time)
-        place[by_time] = np.arange(len(ids))
-        row = place[request]
-        column = _columns(frame, row, len(ids))
-        room = shelves.rooms.indices_or_missing(frame[ROOM_ID])
-        _refuse(frame, room < 0, "lie in a room that has no shelf", "Add its products to the table 'shelves'.")
-        shown = shelves.columns(room, shelves.items.indices_or_missing(frame[ITEM_ID]))
-        _refuse(frame, shown < 0, "show a product that is not on their room's shelf", "Add it to the table 'shelves'.")
-        first = np.zeros(len(ids), np.int64)
-        first[row[::-1]] = np.arange(len(row))[::-1]
+        ids, start, row = _requests(frame)
+        column = _columns(frame, row)
+        room, shown = _placed(frame, shelves)
+        first = np.unique(row, return_index=True)[1]
         users = pd.factorize(frame[USER_ID])[0]
         mixed = (users != users[first][row]) | (room != room[first][row])
         _refuse(frame, mixed, "have another user or room than the rest of their request", "Give each request its id.")
         shape = (len(ids), int(column.max(initial=-1)) + 1)
 
-        def spread(name: str, empty: Any) -> npt.NDArray[Any]:
+        def spread(values: Any, empty: Any) -> npt.NDArray[Any]:
             array = np.full(shape, empty)
-            array[row, column] = frame[name].to_numpy(array.dtype)
+            array[row, column] = values
             return array
 
-        slate = np.full(shape, -1, np.int64)
-        slate[row, column] = shown
         return cls(
             shelves,
-            request_id=np.asarray(ids)[by_time],
+            request_id=ids,
             user_id=frame[USER_ID].to_numpy()[first],
             room_ix=room[first],
-            ts=start[by_time],
-            shown=slate,
-            clicked=spread(CLICKED, False),
-            ordered=spread(ORDERED, False),
-            revenue=spread(REVENUE, 0.0),
-            propensity=spread(PROPENSITY, np.nan),
+            ts=start,
+            shown=spread(shown, np.int64(-1)),
+            clicked=spread(frame[CLICKED], False),
+            ordered=spread(frame[ORDERED], False),
+            revenue=spread(frame[REVENUE], 0.0),
+            propensity=spread(frame[PROPENSITY], np.nan),
         )
 
     def __len__(self) -> int:
@@ -168,15 +156,36 @@ class Slates:
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
-def _columns(frame: pd.DataFrame, row: IntArray, requests: int) -> IntArray:
+def _requests(frame: pd.DataFrame) -> tuple[npt.NDArray[Any], IntArray, IntArray]:
+    """Ids [B] and first times [B] of the requests in the order of time, and of each impression [n] its request."""
+    request, found = pd.factorize(frame[REQUEST_ID])
+    ts = np.asarray(frame[TS].dt.as_unit("us").astype("int64"), dtype=np.int64)
+    start = np.full(len(found), np.iinfo(np.int64).max)
+    np.minimum.at(start, request, ts)
+    by_time = np.argsort(start, kind="stable")
+    place = np.empty_like(by_time)
+    place[by_time] = np.arange(len(found))
+    return np.asarray(found)[by_time], start[by_time], place[request]
+
+
+def _placed(frame: pd.DataFrame, shelves: Shelves) -> tuple[IntArray, IntArray]:
+    """[n] the index of each impression's room, and [n] the column of its product on the shelf."""
+    room = shelves.rooms.indices_or_missing(frame[ROOM_ID])
+    _refuse(frame, room < 0, "lie in a room that has no shelf", "Add its products to the table 'shelves'.")
+    shown = shelves.columns(room, shelves.items.indices_or_missing(frame[ITEM_ID]))
+    _refuse(frame, shown < 0, "show a product that is not on their room's shelf", "Add it to the table 'shelves'.")
+    return room, shown
+
+
+def _columns(frame: pd.DataFrame, row: IntArray) -> IntArray:
     """[n] position - 1 of each impression; within a request they are 0, 1, 2, ... each once."""
     position = frame[POSITION].to_numpy(np.float64)
     _refuse(frame, np.isnan(position), "have a request but no position", "Log the position, from 1 at the top.")
     column = position.astype(np.int64) - 1
-    size = np.bincount(row, minlength=requests)
     twice = pd.DataFrame({"row": row, "column": column}).duplicated().to_numpy()
     _refuse(frame, twice, "stand at a position that their request has already", "Keep one row for each.")
-    _refuse(frame, column >= size[row], "stand below a position that is missing", "Keep requests whole, from 1 down.")
+    beyond = column >= np.bincount(row)[row]
+    _refuse(frame, beyond, "stand below a position that is missing", "Keep requests whole, from 1 down.")
     return column
 
 
@@ -185,6 +194,6 @@ def _refuse(frame: pd.DataFrame, bad: BoolArray, what: str, remedy: str) -> None
     if bad.any():
         first = frame.iloc[int(bad.argmax())]
         raise SchemaError(
-            f"slates: {int(bad.sum())} of {len(bad)} impressions {what} (first: event {first['event_id']}, request "
+            f"slates: {int(bad.sum())} of {len(bad)} impressions {what} (first: event {first[EVENT_ID]}, request "
             f"{first[REQUEST_ID]}, room {first[ROOM_ID]}, item {first[ITEM_ID]}, position {first[POSITION]}). {remedy}"
         )

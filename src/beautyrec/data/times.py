@@ -29,7 +29,7 @@ def utc(moment: Moment) -> pd.Timestamp:
         stamp = pd.Timestamp(moment)
     except (ValueError, TypeError):
         raise DataError(f"{moment!r} is not a moment in time. Write it as in 2026-03-01T00:00Z.") from None
-    if pd.isna(stamp) or stamp.tzinfo is None:
+    if stamp.tzinfo is None:
         raise DataError(f"{moment!r} has no time zone. Say which, as in 2026-03-01T00:00Z for UTC.")
     return stamp.tz_convert("UTC").as_unit("us")
 
@@ -56,8 +56,8 @@ def length(of: Length) -> pd.Timedelta:
     """
     try:
         delta = pd.Timedelta(of)
-    except ValueError:
+    except (ValueError, TypeError):
         raise DataError(f"{of!r} is not a length of time. Write it as in '1D', '6h' or '30min'.") from None
-    if pd.isna(delta) or delta < pd.Timedelta(0):
+    if not delta >= pd.Timedelta(0):  # not a time (NaT) is no length either
         raise DataError(f"{of!r} is not a length of time of zero or more. Write it as in '1D', '6h' or '30min'.")
     return delta

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from beautyrec.campaign.study import Family, StudyConfig, space_from_toml
+from beautyrec.campaign.space import Family, space_from_toml
 from beautyrec.errors import ConfigError
+from beautyrec.models.base import Learner
 from beautyrec.models.catalogue import learner
 from beautyrec.models.funnel import Funnel
 from beautyrec.selection.line_up import LineUpConfig
@@ -27,6 +29,22 @@ class ModelConfig:
     """Its name in the catalogue of models, or ``funnel``."""
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     """Hyperparameters that differ from the family's defaults."""
+
+    def learner(self) -> Learner | Funnel:
+        """What is fitted."""
+        return learner_of(self.family, self.params)
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """Purchases and a catalogue that are generated where there are no real ones; sizes of Amazon Beauty 5-core."""
+
+    users: int = 22_363
+    """Shoppers."""
+    items: int = 12_101
+    """Products."""
+    events: int = 198_502
+    """Purchases."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +76,24 @@ class SweepFamily:
     defaults: dict[str, Any]
     """Hyperparameters of the family's first trial."""
     space: dict[str, Any]
-    """What is searched: a key a hyperparameter, for instance ``{low = 16, high = 128, log = true}`` or ``[..choices..]``."""
+    """What is searched, a key a hyperparameter: ``{low = 16, high = 128, log = true}`` or a list of choices."""
     fixed: dict[str, Any] = field(default_factory=dict[str, Any])
     """Hyperparameters that every trial of the family has."""
+
+    def family(self, name: str) -> Family:
+        """The family as the study takes it."""
+        return Family(name, space_from_toml(self.space, f"[sweep.families.{name}.space]"), self.defaults)
+
+    def learner(self, name: str, params: Mapping[str, Any]) -> Learner | Funnel:
+        """The learner of one trial; ``__`` in a key leads into a table of hyperparameters."""
+        table: dict[str, Any] = {}
+        for key, value in {**self.fixed, **params}.items():
+            head, _, tail = key.partition("__")
+            if tail:
+                table.setdefault(head, {})[tail] = value
+            else:
+                table[head] = value
+        return learner_of(name, table)
 
 
 @dataclass(frozen=True)
@@ -83,15 +116,57 @@ class JobConfig:
     """The one seed that every other is derived from."""
     output: str = "experiments/demo"
     """The folder that the run writes into."""
-    world: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Settings of the simulated month: the fields of ``WorldConfig``."""
     models: dict[str, ModelConfig] = field(default_factory=dict[str, ModelConfig])
     """The rows of the comparison, by the name they are shown under."""
-    ranking: RankingConfig = RankingConfig()
-    """Ranking on real purchases."""
-    lift: LiftConfig = LiftConfig()
+    world: WorldConfig = field(default_factory=WorldConfig)
+    """The simulated month."""
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    """Purchases and catalogue where there are no real ones."""
+    ranking: RankingConfig = field(default_factory=RankingConfig)
+    """Ranking on purchases."""
+    lift: LiftConfig = field(default_factory=LiftConfig)
     """Lift from the log."""
-    sweep: SweepConfig = SweepConfig()
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     """The study."""
-    line_up: LineUpConfig = LineUpConfig()
+    line_up: LineUpConfig = field(default_factory=LineUpConfig)
     """The line-up of the next room."""
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked before any work is done: names of models, their keys, the sweep's spaces."""
+        if not self.models:
+            raise ConfigError("[models] is empty. Name at least one, for instance [models.popularity].")
+        for model in self.models.values():
+            model.learner()
+        for name, family in self.sweep.families.items():
+            family.family(name)
+            family.learner(name, family.defaults)
+        if self.lift.days + self.sweep.days >= self.world.days:
+            raise ConfigError(
+                f"[lift] days ({self.lift.days}) and [sweep] days ({self.sweep.days}) leave nothing of the month's "
+                f"{self.world.days} days to learn from. Lower them."
+            )
+
+
+def read_config(path: Path) -> JobConfig:
+    """The job that a TOML file says.
+
+    Raises:
+        ConfigError: the file is absent, is no TOML, or has an unknown key or name or a wrong value; says which.
+    """
+    return from_table(JobConfig, read_toml(path), str(path))
+
+
+def packaged(name: str) -> Path:
+    """A configuration that the package brings, for instance ``demo.toml``."""
+    return Path(str(files("beautyrec") / "configs" / name))
+
+
+def learner_of(family: str, params: Mapping[str, Any]) -> Learner | Funnel:
+    """The learner of a family by its name in TOML.
+
+    Raises:
+        ConfigError: an unknown family or hyperparameter; says which there are.
+    """
+    if family == FUNNEL:
+        return from_table(Funnel, params, f"model '{family}'")
+    return learner(family, params)

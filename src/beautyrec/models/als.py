@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.known import recency_weight
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import Progress
 
@@ -18,7 +19,8 @@ from beautyrec.types import Progress
 class ALS:
     """Factors that minimise ``sum_ui c_ui (p_ui - x_u . y_i)^2 + regularization (sum |x_u|^2 + sum |y_i|^2)``.
 
-    ``p_ui`` is 1 where user u took item i; the confidence ``c_ui`` is ``alpha`` times the weight there and 1 elsewhere.
+    ``p_ui`` is 1 where user u took item i; the confidence ``c_ui`` is there ``alpha`` times the sum of the weights of
+    the interactions, each times ``decay`` to the power of its steps back in the user's history, and 1 elsewhere.
     Hu, Koren and Volinsky, *Collaborative Filtering for Implicit Feedback Datasets* (ICDM 2008), eq. 3.
 
     Example:
@@ -31,10 +33,12 @@ class ALS:
 
     factors: int = 128
     """Dimensions of the factors."""
-    regularization: float = 0.01
+    regularization: float = 1.0
     """Pull of the factors towards 0."""
-    alpha: float = 10.0
-    """Confidence in an interaction of weight 1; above 1."""
+    alpha: float = 40.0
+    """Confidence in the last interaction of a user, at weight 1."""
+    decay: float = 0.7
+    """Confidence in an interaction relative to the next one of the same user; 1 forgets the order."""
     iterations: int = 15
     """Times that all users and all items are solved for."""
 
@@ -42,11 +46,10 @@ class ALS:
         require_bound("als", "factors", self.factors, 1)
         require_bound("als", "regularization", self.regularization, 0)
         require_bound("als", "alpha", self.alpha, 1e-6)
+        require_bound("als", "decay", self.decay, 1e-6, 1)
         require_bound("als", "iterations", self.iterations, 1)
 
-    def fit(
-        self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None
-    ) -> FactorRecommender:
+    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> FactorRecommender:
         """Solve; each row is solved by one thread, so the number of threads changes nothing in the result.
 
         Raises:
@@ -60,6 +63,9 @@ class ALS:
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from None
 
+        known = Known.of(train)
+        recent = replace(train, weight=train.weight * recency_weight(known.seen, self.decay))
+
         def report(iteration: int, *_: object) -> None:
             if on_progress:
                 on_progress(iteration + 1, self.iterations)
@@ -72,8 +78,8 @@ class ALS:
                 iterations=self.iterations,
                 random_state=seed,
             )
-            model.fit(train.matrix(), show_progress=False, callback=report)
+            model.fit(recent.matrix(), show_progress=False, callback=report)
         user_factors = np.asarray(model.user_factors, dtype=np.float32)
         item_factors = np.asarray(model.item_factors, dtype=np.float32)
         require_finite("als", user_factors=user_factors, item_factors=item_factors)
-        return FactorRecommender(Known.of(train), user_factors, item_factors)
+        return FactorRecommender(known, user_factors, item_factors)

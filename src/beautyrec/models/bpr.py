@@ -76,5 +76,6 @@ class BPR:
         known = Known.of(train)
         taken = known.popularity > 0
         bias = np.where(taken, items[:, -1], items[taken, -1].min()).astype(np.float32)
-        factors = (np.ascontiguousarray(f[:, :-1], dtype=np.float32) for f in (users, items))
-        return FactorRecommender(known, *factors, bias)
+        user_factors = np.ascontiguousarray(users[:, :-1], dtype=np.float32)
+        item_factors = np.ascontiguousarray(items[:, :-1], dtype=np.float32)
+        return FactorRecommender(known, user_factors, item_factors, bias)

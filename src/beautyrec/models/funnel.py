@@ -87,7 +87,8 @@ class Funnel:
 
         Raises:
             SchemaError: a column is missing.
-            FitError: no rows, no features, labels with gaps, infinite features, or no clicks or orders in the part that grows the trees.
+            FitError: no rows, no features, labels with gaps, infinite features, or no clicks or no orders in the part
+                that grows the trees.
             MissingExtraError: scikit-learn is not installed.
         """
         done = on_progress or (lambda _done, _total: None)
@@ -160,7 +161,11 @@ class FunnelModel:
     def state(self) -> ModelState:
         """Everything needed to build this model again with :meth:`from_state`."""
         lines = [[line.slope, line.intercept] for line in (self.click_line, self.order_line)]
-        arrays = {**self.click_trees.arrays("click_"), **self.order_trees.arrays("order_"), "calibration": np.array(lines)}
+        arrays = {
+            **self.click_trees.arrays("click_"),
+            **self.order_trees.arrays("order_"),
+            "calibration": np.array(lines),
+        }
         return ModelState(KIND, arrays, {"features": list(self.features)})
 
     @classmethod
@@ -198,12 +203,14 @@ class _Examples:
         for name in (CLICKED, ORDERED, TS):
             gaps = int(rows[name].isna().sum())
             if gaps:
-                raise FitError(f"funnel: column '{name}' has no value in {gaps} of {len(rows)} rows. Drop or fill them.")
+                raise FitError(
+                    f"funnel: column '{name}' has no value in {gaps} of {len(rows)} rows. Drop or fill them."
+                )
         try:
             columns = _feature_columns(rows, features)
         except SchemaError as error:
             raise FitError(str(error)) from None
-        time = pd.to_datetime(rows[TS], utc=True).dt.as_unit("us").astype("int64").to_numpy(np.int64)
+        time = np.asarray(pd.to_datetime(rows[TS], utc=True).dt.as_unit("us").astype("int64"), dtype=np.int64)
         clicked, ordered = (rows[name].to_numpy(dtype=bool) for name in (CLICKED, ORDERED))
         return cls(features, columns, clicked, ordered, time)
 
@@ -225,9 +232,13 @@ def _check_labels(early: _Examples) -> None:
     """FitError where the part that grows the trees cannot teach one of the two."""
     clicks = int(early.clicked.sum())
     orders = int((early.clicked & early.ordered).sum())
-    where = f"funnel: the earlier part has {len(early)} impressions, {clicks} of them clicked, {orders} clicked and ordered"
+    where = (
+        f"funnel: the earlier part has {len(early)} impressions, {clicks} of them clicked, {orders} clicked and ordered"
+    )
     if clicks in (0, len(early)):
-        raise FitError(f"{where}: nothing to learn clicks from. Give a longer log, with impressions that were not clicked.")
+        raise FitError(
+            f"{where}: nothing to learn clicks from. Give a longer log, with impressions that were not clicked."
+        )
     if orders in (0, clicks):
         raise FitError(f"{where}: nothing to learn orders from. Give a longer log, or check how orders are attributed.")
 
@@ -245,7 +256,9 @@ def _feature_columns(rows: pd.DataFrame, features: tuple[str, ...]) -> list[Floa
             raise SchemaError(f"funnel: feature '{name}' is {rows[name].dtype}; it must be a number.") from None
         infinite = int(np.isinf(column).sum())
         if infinite:
-            raise SchemaError(f"funnel: feature '{name}' is infinite in {infinite} of {len(rows)} rows. Use NaN where missing.")
+            raise SchemaError(
+                f"funnel: feature '{name}' is infinite in {infinite} of {len(rows)} rows. Use NaN where missing."
+            )
         columns.append(column)
     return columns
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,33 +18,38 @@ from beautyrec.types import Float32Array, IntArray, Progress
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Weighting = Callable[["csr_matrix"], "csr_matrix"]
-"""From the weights [U, I] of a log to the matrix whose columns are compared."""
-
 PRODUCT_NONZEROS = 8_000_000
 """Products of two entries taken at one time, which bounds the memory of a fit."""
 
 
-def plain(matrix: csr_matrix) -> csr_matrix:
-    """The weights as they are; comparing their columns is the cosine of Sarwar et al. (WWW 2001)."""
-    return matrix
+@dataclass(frozen=True)
+class BM25:
+    """Okapi BM25 weights, an item as the document and its users as the terms.
 
-
-def bm25(matrix: csr_matrix) -> csr_matrix:
-    """Okapi BM25 with ``k1 = 1.2, b = 0.75``, an item as the document and its users as the terms.
-
-    ``w(u, i) = idf(u) * x (k1 + 1) / (x + k1 (1 - b + b |i| / mean |i|))``, ``idf(u) = ln(1 + (I - n_u + .5) / (n_u + .5))``
-    with ``|i|`` the sum of the item's weights and ``n_u`` the items of the user. Robertson and Zaragoza (2009), eq. 3.15.
+    ``w(u, i) = idf(u) x (k1 + 1) / (x + k1 (1 - b + b |i| / mean |i|))`` where x is the weight of u and i, ``|i|`` the
+    sum of the item's weights, ``idf(u) = ln(1 + (I - n_u + .5) / (n_u + .5))`` and ``n_u`` the number of the user's
+    items. Robertson and Zaragoza, *The Probabilistic Relevance Framework: BM25 and Beyond* (2009), eq. 3.15.
     """
-    k1, b = 1.2, 0.75
-    weighted = matrix.tocoo(copy=True)
-    length = np.asarray(matrix.sum(axis=0)).ravel()
-    taken = np.diff(matrix.indptr)
-    idf = np.log1p((matrix.shape[1] - taken + 0.5) / (taken + 0.5))
-    norm = k1 * (1 - b + b * length / max(float(length.mean()), 1e-12))
-    x = weighted.data
-    weighted.data = (idf[weighted.row] * x * (k1 + 1) / (x + norm[weighted.col])).astype(np.float32)
-    return weighted.tocsr()
+
+    k1: float = 1.2
+    """How soon more of the same stops to count."""
+    b: float = 0.75
+    """How much the weights of items with many users are lowered, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        require_bound("item_knn.bm25", "k1", self.k1, 0)
+        require_bound("item_knn.bm25", "b", self.b, 0, 1)
+
+    def __call__(self, matrix: csr_matrix) -> csr_matrix:
+        """[U, I] the weights in place of those of ``matrix``."""
+        weighted = matrix.tocoo(copy=True)
+        length = np.asarray(matrix.sum(axis=0)).ravel()
+        taken = np.diff(matrix.indptr)
+        idf = np.log1p((matrix.shape[1] - taken + 0.5) / (taken + 0.5))
+        norm = self.k1 * (1 - self.b + self.b * length / max(float(length.mean()), 1e-12))
+        x = weighted.data
+        weighted.data = (idf[weighted.row] * x * (self.k1 + 1) / (x + norm[weighted.col])).astype(np.float32)
+        return weighted.tocsr()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class ItemKNN:
 
     ``s(i, j) = x_i . x_j / (|x_i| |x_j| + shrinkage)`` over the columns x of the weighted user-item matrix, the
     largest ``neighbours`` of each j kept, and ``score(u, j) = sum_e decay ** steps_back(e) * s(i_e, j)``.
+    Sarwar et al., *Item-based Collaborative Filtering Recommendation Algorithms* (WWW 2001).
 
     Example:
         >>> import pandas as pd
@@ -67,14 +72,10 @@ class ItemKNN:
     """Similar items kept for each item."""
     decay: float = 0.7
     """Weight of an item of the history relative to the one after it; 1 forgets the order."""
-    shrinkage: float = 0.0
+    shrinkage: float = 40.0
     """Added to the product of norms: pulls similarities that rest on few users towards 0."""
-    weighting: Weighting = plain
-    """Applied to the user-item matrix before columns are compared."""
-
-    CHOICES: ClassVar[Mapping[str, Mapping[str, object]]] = MappingProxyType(
-        {"weighting": MappingProxyType({"plain": plain, "bm25": bm25})}
-    )
+    bm25: BM25 | None = None
+    """Weights in place of those of the log; None keeps the log's, which makes the similarity a cosine."""
 
     def __post_init__(self) -> None:
         require_bound("item_knn", "neighbours", self.neighbours, 1)
@@ -95,13 +96,12 @@ class ItemKNN:
         """
         require_events(train, "item_knn")
         known = Known.of(train)
-        indptr, neighbour_ix, similarity = self._neighbours(self.weighting(train.matrix()), on_progress)
+        matrix = train.matrix() if self.bm25 is None else self.bm25(train.matrix())
+        indptr, neighbour_ix, similarity = self._neighbours(matrix, on_progress)
         weight = recency_weight(known.seen, self.decay) * train.weight
         return ItemSimilarityRecommender(known, weight, indptr, neighbour_ix, similarity)
 
-    def _neighbours(
-        self, matrix: csr_matrix, on_progress: Progress | None
-    ) -> tuple[IntArray, IntArray, Float32Array]:
+    def _neighbours(self, matrix: csr_matrix, on_progress: Progress | None) -> tuple[IntArray, IntArray, Float32Array]:
         """CSR of the similarities kept, by the item ``i`` of the history."""
         from scipy.sparse import csr_matrix
 

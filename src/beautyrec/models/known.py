@@ -55,7 +55,8 @@ def recency_weight(history: History, decay: float) -> Float32Array:
     """
     counts = np.diff(history.indptr)
     steps_back = np.repeat(history.indptr[1:], counts) - 1 - np.arange(len(history.item_ix))
-    return np.power(np.float32(decay), steps_back, dtype=np.float32)
+    weight: Float32Array = np.power(np.float32(decay), steps_back, dtype=np.float32)
+    return weight
 
 
 def spans(starts: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:

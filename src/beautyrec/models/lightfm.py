@@ -24,8 +24,8 @@ class LightFM:
     """Factorisation where an item's factors are the mean of those of its features, itself being one of them.
 
     ``s_ui = x_u . sum_f a_if y_f + sum_f a_if b_f``, fitted by WARP: wrong items are drawn until one scores too high.
-    Kula, *Metadata Embeddings for User and Item Cold-start Recommendations* (CBRecSys 2015); Weston, Bengio and Usunier,
-    *WSABIE* (IJCAI 2011). Features are the columns of ``item_features`` that the item table of the log has.
+    Features are the columns of ``item_features`` that the item table of the log has. Kula, *Metadata Embeddings for
+    User and Item Cold-start Recommendations* (CBRecSys 2015); Weston, Bengio and Usunier, *WSABIE* (IJCAI 2011).
 
     Example:
         >>> import pandas as pd

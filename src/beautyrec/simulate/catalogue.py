@@ -25,7 +25,12 @@ _END = np.datetime64("2014-07-23")
 _START = np.datetime64("2002-06-12")
 _CLUSTERS = 40
 _COMPANIONS = 3
-_STAY = (0.09, 0.17, 0.32, 0.72)  # cumulated chances: same brand, same category, a companion, the cluster; else anything
+_STAY = (
+    0.09,
+    0.17,
+    0.32,
+    0.72,
+)  # cumulated chances: same brand, same category, a companion, the cluster; else anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +112,9 @@ def _goods(items: int, rng: np.random.Generator) -> _Goods:
     leaf = rng.choice(len(paths), size=items, p=leaf_weight / leaf_weight.sum())
     brands = max(items // 6, len(DEPARTMENTS))
     brand_home = np.arange(brands) % len(DEPARTMENTS)
-    brand = _Draw.by(brand_home, (1.0 / np.arange(1, brands + 1)) ** 0.8, len(DEPARTMENTS))(department[leaf], rng)
+    brand = _Draw.by(brand_home, np.arange(1.0, brands + 1.0) ** -0.8, len(DEPARTMENTS))(department[leaf], rng)
     rank = rng.permutation(items)
-    weight = (rank + max(items / 480, 1.0)) ** -0.65
+    weight = np.asarray((rank + max(items / 480, 1.0)) ** -0.65, dtype=np.float64)
     companions = _Draw.by(department[leaf], weight, len(DEPARTMENTS))(np.repeat(department[leaf], _COMPANIONS), rng)
     frame = _item_frame(paths, leaf, brand, brands, rng)
     return _Goods(leaf, brand, weight, companions.reshape(items, _COMPANIONS), frame)
@@ -120,14 +125,19 @@ def _item_frame(
 ) -> pd.DataFrame:
     """Titles, brands, categories and prices; a brand keeps to a trait and a price level."""
     items = len(leaf)
-    trait = np.where(rng.random(items) < 0.5, rng.integers(len(TRAITS), size=brands)[brand], rng.integers(len(TRAITS), size=items))
+    trait = np.where(
+        rng.random(items) < 0.5, rng.integers(len(TRAITS), size=brands)[brand], rng.integers(len(TRAITS), size=items)
+    )
     second, size = rng.integers(len(TRAITS), size=items), rng.integers(len(SIZES), size=items)
     names = _brand_names(brands, rng)
     base = np.array([BASE_PRICE[d] for d, _, _ in paths]) * rng.lognormal(0, 0.3, len(paths))
     price = base[leaf] * rng.lognormal(0, 0.45, brands)[brand] * rng.lognormal(0, 0.4, items)
     kind = [paths[i][2] for i in leaf]
     has_brand, has_price = rng.random(items) >= 0.17, rng.random(items) >= 0.05
-    titles = [f"{names[b]} {TRAITS[t]} {TRAITS[s]} {k}, {SIZES[z]}" for b, t, s, k, z in zip(brand, trait, second, kind, size, strict=True)]
+    titles = [
+        f"{names[b]} {TRAITS[t]} {TRAITS[s]} {k}, {SIZES[z]}"
+        for b, t, s, k, z in zip(brand, trait, second, kind, size, strict=True)
+    ]
     return pd.DataFrame(
         {
             "item_id": np.arange(1, items + 1, dtype=np.int64),
@@ -195,7 +205,7 @@ def _cluster_leaves(goods: _Goods, leaves: int, rng: np.random.Generator) -> Int
     share = np.cumsum(liking / liking.sum(axis=1, keepdims=True), axis=1)
     at = (np.arange(32) + 0.5) / 32
     picked = (share[:, None, :] < at[None, :, None]).sum(axis=2)
-    return np.minimum(picked, leaves - 1)
+    return np.asarray(np.minimum(picked, leaves - 1))
 
 
 def _repair(user: IntArray, item: IntArray, goods: _Goods, rng: np.random.Generator) -> IntArray:
@@ -209,7 +219,9 @@ def _repair(user: IntArray, item: IntArray, goods: _Goods, rng: np.random.Genera
         if not twice.any() and not short.any():
             return item
         item = _fill_short(item, np.repeat(np.arange(items), short), goods.leaf, rng)
-    raise ConfigError(f"synthetic purchases: {items} items cannot each have {CORE} buyers. Ask for more users or events.")
+    raise ConfigError(
+        f"synthetic purchases: {items} items cannot each have {CORE} buyers. Ask for more users or events."
+    )
 
 
 def _fill_short(item: IntArray, needs: IntArray, leaf: IntArray, rng: np.random.Generator) -> IntArray:

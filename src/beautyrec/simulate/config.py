@@ -50,21 +50,23 @@ class Scene:
 SCENES = (
     Scene("evening_chat", share=0.34, shelf_low=0.3, shelf_high=1.0, audience=1.2),
     Scene("new_arrivals", share=0.22, shelf_high=0.6, popularity_power=0.2, new_boost=2.5, audience=0.9),
-    Scene("flash_sale", share=0.2, shelf_low=0.5, discount_low=0.15, discount_high=0.4, popularity_power=0.7, audience=1.3),
+    Scene(
+        "flash_sale", share=0.2, shelf_low=0.5, discount_low=0.15, discount_high=0.4, popularity_power=0.7, audience=1.3
+    ),
     Scene("brand_day", share=0.14, shelf_high=0.7, discount_low=0.05, discount_high=0.2, brands=6),
     Scene("member_night", share=0.1, shelf_high=0.5, discount_low=0.1, discount_high=0.2, price_tilt=0.7, audience=0.6),
 )
-"""Five kinds of rooms that beauty shops hold; shares and discounts are of the size seen in published shop calendars."""
+"""Five kinds of rooms that beauty shops hold; their shares, sizes and discounts are assumptions."""
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """All settings of a simulated world; the defaults are the shop of the mission, seen for a month.
+    """All settings of a simulated world; the defaults are a shop with 1 % clicks and 2 % conversion, seen for a month.
 
-    Spreads are standard deviations on the logit scale. Those of the click sum to a standard deviation of about 1 (variance
-    0.26 appeal + 0.25 taste + 0.06 own whims + 0.09 price + 0.04 scene + 0.01 host + 0.04 trend + 0.02 hour + 0.25 viewer),
-    so that the best tenth of (viewer, product) pairs is clicked about five times as often as the middle: click logs of
-    shops show as much. No value was chosen by looking at a model's result.
+    Spreads are standard deviations on the logit scale. Those of the click sum to a standard deviation of about 1
+    (variance 0.26 appeal + 0.25 taste + 0.06 own whims + 0.09 price + 0.04 scene + 0.01 host + 0.04 trend + 0.02 hour
+    + 0.25 viewer): the best tenth of what is shown is then clicked six times as often as the middle. They are
+    assumptions, set before any model was run and not by looking at a model's result.
 
     Raises:
         ConfigError: a value is out of its bounds, or values do not go together.
@@ -77,13 +79,13 @@ class WorldConfig:
     """
 
     days: int = 30
-    """Days of live rooms, from the day after the last purchase: the mission's month."""
+    """Days of live rooms, from the day after the last purchase: a month."""
     rooms_per_day: int = 10
     """Rooms a day; a shop with a few hosts holds one room an hour from noon to midnight."""
     viewers_per_day: float = 3000.0
     """Expected viewers a day, all rooms together. A viewer enters a room once and is one request."""
     live_items: int = 1000
-    """Products that go on air in the month; a shop that fills 10 shelves of 60 to 120 a day turns over about so many."""
+    """Products that go on air in the month; ten shelves of 60 to 120 a day show each about once a day."""
     live_power: float = 0.5
     """A product goes on air in proportion to its purchases to this power: heads, and the middle of the tail as well."""
     launches: int = 60
@@ -98,22 +100,22 @@ class WorldConfig:
     """Hosts; few enough that each is seen in every scene."""
 
     click_rate: float = 0.010
-    """Expected clicks per impression of the legacy policy: the mission's shop before."""
+    """Expected clicks per impression of the legacy policy: what a shop has before it ranks."""
     room_conversion: float = 0.020
-    """Expected share of viewers who order anything, under the legacy policy: the mission's shop before."""
+    """Expected share of viewers who order anything, under the legacy policy: what a shop has before it ranks."""
     attention_power: float = 0.5
-    """A viewer examines position k with chance ``k ** -attention_power``: 1 at the top and 0.32 at position 10, between the
-    eye-tracking curve of web search (steeper) and that of grids (flatter)."""
+    """A viewer examines position k with chance ``k ** -attention_power``: 1 at the top and 0.32 at position 10;
+    flatter than the 1 / k often taken for web search, as a screen of products is looked over, not read down."""
 
     appeal_spread: float = 0.5
     """How much products differ for everybody: picture, offer, brand."""
     popularity_link: float = 0.4
-    """Correlation of a product's appeal with the log of its purchases. Below 1, as purchases are partly exposure; above 0,
-    or else ranking by popularity would be ranking by chance."""
+    """Correlation of a product's appeal with the log of its purchases. Below 1, as purchases are partly exposure;
+    above 0, or else ranking by popularity would be ranking by chance."""
     taste_spread: float = 0.5
     """How much the match of a viewer's taste with a product counts: as much as the product's own appeal."""
     whim_spread: float = 0.25
-    """A viewer's like or dislike of a category that no purchase shows: half of taste, so that taste is never known fully."""
+    """A viewer's like or dislike of a category that no purchase shows: half of taste, so taste is never known fully."""
     price_slope: float = 0.25
     """Click logit lost per unit of log(price / median price of the category): a third off gives +0.1."""
     price_spread: float = 0.3
@@ -133,8 +135,8 @@ class WorldConfig:
     hour_spread: float = 0.15
     """How much the hour counts; highest at 21 h."""
     viewer_spread: float = 0.5
-    """How much viewers differ in clicking at all. No ranking gains by it, but it ties a viewer's impressions together, which
-    intervals must respect."""
+    """How much viewers differ in clicking at all. No ranking gains by it, but it ties a viewer's impressions
+    together, which intervals must respect."""
 
     quality_spread: float = 0.5
     """Order logit given a click: how much products differ for everybody."""
@@ -152,26 +154,27 @@ class WorldConfig:
     """How much viewers differ in ordering at all."""
 
     temperature: float = 1.0
-    """Of the legacy policy's softmax over standardised log purchases: the best twentieth of a shelf is drawn first about ten
-    times as often as the worst, which leaves a log one can learn from."""
+    """Of the legacy policy's softmax over standardised log purchases: the best twentieth of a shelf is drawn first
+    some seventy times as often as the worst, yet every product is seen: about a quarter of the shelf counts as its
+    effective size (1 / sum of squared chances)."""
     legacy_noise: float = 0.5
     """Standard deviation of what the legacy policy adds to each (room, product): a merchandiser's hand."""
     exploration: float = 0.05
     """Part of the first draws that is even over the shelf, so that every product has a chance."""
 
-    stock_median: float = 12.0
+    stock_median: float = 5.0
     """Units of a middling product after a delivery; popular products have more, with the root of their purchases."""
     stock_spread: float = 0.6
     """Spread of the log of that."""
-    stock_reserve: int = 3
-    """Fewest units with which a product goes on a shelf, so that a room hardly ever sells out (what is ordered beyond
-    is delivered from the next delivery)."""
-    restock_days: int = 5
-    """Days between deliveries of a product."""
+    stock_reserve: int = 2
+    """Fewest units with which a product goes on a shelf; what a room orders beyond its stock waits for the next
+    delivery (clicks and orders of a room do not hang on each other)."""
+    restock_days: int = 7
+    """Days between deliveries of a product: a week, in which the best sellers run out."""
     margin_low: float = 0.25
     """Least margin of a brand at list price..."""
     margin_high: float = 0.60
-    """...and largest: the range of cosmetics in retail."""
+    """...and largest; brands lie evenly between the two."""
 
     activity_spread: float = 0.7
     """Spread of the log of how often a shopper comes, beyond the root of the number of purchases."""
@@ -199,7 +202,7 @@ class WorldConfig:
 
     @classmethod
     def tiny(cls) -> WorldConfig:
-        """A world for tests and for coverage over hundreds of seeds: some 3,000 requests, clicks 8 %, conversion 6 %."""
+        """A world for tests and for coverage over many seeds: some 3,000 requests, clicks 8 %, conversion 6 %."""
         return cls(
             days=6,
             rooms_per_day=4,

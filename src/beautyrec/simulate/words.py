@@ -46,14 +46,60 @@ BASE_PRICE: dict[str, float] = {
 }
 """Median price of each department, in the currency of the catalogue."""
 
-SYLLABLES = ("al", "be", "cor", "da", "el", "fi", "lo", "ma", "ni", "or", "pa", "ri", "sa", "te", "va", "vi", "ya", "zen")
+SYLLABLES = (
+    "al",
+    "be",
+    "cor",
+    "da",
+    "el",
+    "fi",
+    "lo",
+    "ma",
+    "ni",
+    "or",
+    "pa",
+    "ri",
+    "sa",
+    "te",
+    "va",
+    "vi",
+    "ya",
+    "zen",
+)
 """Two or three of them make a brand's name."""
 
 TRAITS = (
-    "Velvet", "Pure", "Matte", "Radiant", "Gentle", "Intense", "Daily", "Silk", "Fresh", "Rose", "Argan", "Aloe", "Vitamin C",
-    "Charcoal", "Coconut", "Honey", "Lavender", "Mint", "Hydrating", "Volume", "Repair", "Sensitive", "Long Wear", "Natural",
-    "Classic", "Glow", "Deep", "Light", "Nourishing", "Smooth",
-)  # fmt: skip
+    "Velvet",
+    "Pure",
+    "Matte",
+    "Radiant",
+    "Gentle",
+    "Intense",
+    "Daily",
+    "Silk",
+    "Fresh",
+    "Rose",
+    "Argan",
+    "Aloe",
+    "Vitamin C",
+    "Charcoal",
+    "Coconut",
+    "Honey",
+    "Lavender",
+    "Mint",
+    "Hydrating",
+    "Volume",
+    "Repair",
+    "Sensitive",
+    "Long Wear",
+    "Natural",
+    "Classic",
+    "Glow",
+    "Deep",
+    "Light",
+    "Nourishing",
+    "Smooth",
+)
 """What a product is said to be; two of them stand in each title."""
 
 SIZES = ("0.5 oz", "1 oz", "2 oz", "4 oz", "8 oz", "12 oz", "Set of 2", "Travel Size")

@@ -1,0 +1,100 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from beautyrec import __version__
+from beautyrec.errors import BeautyrecError
+
+app = typer.Typer(
+    help="Product selection for live rooms, with a lift that can be believed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Bring data in.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of the public data sets; else BEAUTYREC_DATA, else ../shared/data, else generated."
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder to write into, instead of the one the file names.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before every verb."""
+
+
+@app.command()
+def demo(data: DataOption = None, out: OutOption = None) -> None:
+    """The main job with its own settings: from a log to a line-up, with a report."""
+    from beautyrec.jobs.config import packaged
+
+    run(packaged("demo.toml"), data, out)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A TOML file, for instance configs/demo.toml.")],
+    data: DataOption = None,
+    out: OutOption = None,
+) -> None:
+    """The main job as a TOML file says it."""
+    from beautyrec.jobs.config import read_config
+    from beautyrec.jobs.main_job import run_job
+
+    run_job(read_config(config), data_folder=data, output=out, console=Console())
+
+
+@data_app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to fetch: open-bandit.")],
+    into: Annotated[Path, typer.Option("--into", help="Folder to put it in.")] = Path("data"),
+) -> None:
+    """Fetch a small public data set from its publisher's package."""
+    from beautyrec.data.sources import fetcher
+
+    Console().print(f"[bold]{name}[/] lies in {fetcher(name)(into)}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command line; exit code 2 and one message for an error raised on purpose, or for wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        app(args=[argument for argument in arguments if argument != "--debug"])
+    except BeautyrecError as error:
+        if debug:
+            raise
+        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _escaped(text: str) -> str:
+    """Text whose square brackets are not markup."""
+    from rich.markup import escape
+
+    return escape(text)

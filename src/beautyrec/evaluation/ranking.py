@@ -1,0 +1,181 @@
+"""How well ranked lists hold what was taken afterwards: one value a request, and their mean with an interval.
+
+A list is compared with the set of *relevant* items of its request. :class:`Hits` is that comparison, made once; the
+metrics are functions of it that return a value for every request, because intervals and paired comparisons need them.
+
+::
+
+    lists [B, k] + relevant  ->  hits  ->  recall(h), ndcg(h), ... [B]  ->  mean_estimate  ->  Estimate
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.estimate import Estimate
+from beautyrec.types import BoolArray, FloatArray, IntArray
+
+_Z95 = 1.959963984540054
+
+
+class Hits(NamedTuple):
+    """Which places of which lists hold a relevant item.
+
+    Args:
+        at: [B, k] true where the item at that place is relevant; padding is not.
+        relevant: [B] how many relevant items the request has, at least 1.
+    """
+
+    at: BoolArray
+    relevant: IntArray
+
+
+def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
+    """Compare ranked lists with the relevant items of their requests.
+
+    Args:
+        lists: [B, k] indices of items, best first; -1 is padding.
+        indptr: [B + 1] the relevant items of request ``b`` are ``relevant_ix[indptr[b]:indptr[b + 1]]``.
+        relevant_ix: [n] indices of items; one named twice in a request counts once.
+
+    Raises:
+        EvaluationError: lengths differ, there is no request, a request has nothing relevant, or a list names an item
+            twice.
+
+    Example:
+        >>> found = hits(np.array([[4, 2, 9], [1, -1, -1]]), np.array([0, 2, 3]), np.array([2, 7, 3]))
+        >>> found.at.tolist(), found.relevant.tolist()
+        ([[False, True, False], [False, False, False]], [2, 1])
+    """
+    requests = len(lists)
+    if requests == 0 or len(indptr) != requests + 1:
+        raise EvaluationError(
+            f"ranking: {requests} lists and {len(indptr) - 1} sets of relevant items; pass as many of each, at least 1."
+        )
+    _refuse_repeats(lists)
+    width = int(max(lists.max(initial=0), relevant_ix.max(initial=0))) + 1
+    request = np.arange(requests)
+    keys = np.unique(np.repeat(request, np.diff(indptr)) * width + relevant_ix)
+    relevant = np.bincount(keys // width, minlength=requests)
+    if not relevant.all():
+        empty = int(np.count_nonzero(relevant == 0))
+        raise EvaluationError(f"ranking: {empty} of {requests} requests have no relevant item. Leave them out.")
+    wanted = np.where(lists < 0, -1, request[:, None] * width + lists)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return Hits(keys[place] == wanted, relevant.astype(np.int64))
+
+
+def _refuse_repeats(lists: IntArray) -> None:
+    """Raise where a list names an item twice: it would be paid twice."""
+    ordered = np.sort(lists, axis=1)
+    repeated = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    if repeated.any():
+        raise EvaluationError(
+            f"ranking: {int(repeated.sum())} of {len(lists)} lists name an item twice, the first is list "
+            f"{int(repeated.argmax())}. Rank every item once."
+        )
+
+
+def recall(found: Hits) -> FloatArray:
+    """[B] hits / relevant items, all of them: with more than k relevant items it cannot reach 1.
+
+    Example:
+        >>> recall(Hits(np.array([[True, False]]), np.array([4]))).tolist()
+        [0.25]
+    """
+    share: FloatArray = found.at.sum(axis=1) / found.relevant
+    return share
+
+
+def precision(found: Hits) -> FloatArray:
+    """[B] hits / k; places left empty count as misses.
+
+    Example:
+        >>> precision(Hits(np.array([[True, False]]), np.array([4]))).tolist()
+        [0.5]
+    """
+    share: FloatArray = found.at.sum(axis=1) / found.at.shape[1]
+    return share
+
+
+def hit_rate(found: Hits) -> FloatArray:
+    """[B] 1 where the list holds a relevant item, 0 where not.
+
+    Example:
+        >>> hit_rate(Hits(np.array([[True, True], [False, False]]), np.array([4, 1]))).tolist()
+        [1.0, 0.0]
+    """
+    return np.where(found.at.any(axis=1), 1.0, 0.0)
+
+
+def ndcg(found: Hits) -> FloatArray:
+    """[B] discounted gain over the best that any list of k could have.
+
+    ``sum over hits of 1 / log2(rank + 1)``, rank from 1, over the same sum with hits at ranks ``1..min(k, relevant)``.
+    Järvelin and Kekäläinen, *Cumulated Gain-based Evaluation of IR Techniques* (TOIS 2002), with gains of 0 and 1.
+    Libraries differ in the gain, the discount and the ideal list: align them before comparing.
+
+    Example:
+        >>> ndcg(Hits(np.array([[False, True]]), np.array([1]))).round(4).tolist()
+        [0.6309]
+    """
+    k = found.at.shape[1]
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discount)[np.minimum(found.relevant, k) - 1]
+    normed: FloatArray = (found.at @ discount) / ideal
+    return normed
+
+
+def reciprocal_rank(found: Hits) -> FloatArray:
+    """[B] 1 / rank of the first hit, 0 where there is none; its mean is the MRR.
+
+    Example:
+        >>> reciprocal_rank(Hits(np.array([[False, True, True]]), np.array([2]))).tolist()
+        [0.5]
+    """
+    first: IntArray = found.at.argmax(axis=1)
+    return np.where(found.at.any(axis=1), 1 / (first + 1), 0.0)
+
+
+def coverage(lists: IntArray, n_items: int) -> float:
+    """Share of the catalogue that stands in at least one list.
+
+    Args:
+        lists: [B, k] indices of items; -1 is padding.
+        n_items: items in the catalogue.
+
+    Example:
+        >>> coverage(np.array([[0, 1], [1, -1]]), 4)
+        0.5
+    """
+    return len(np.unique(lists[lists >= 0])) / n_items
+
+
+def mean_estimate(values: FloatArray, unit: str) -> Estimate:
+    """The mean of values of independent requests with its 95 % interval, ``mean ± 1.96 s / sqrt(B)``.
+
+    The central limit theorem carries it; it is short of 95 % where fewer than about ten values differ from 0.
+
+    Args:
+        values: [B] one a request, of different users.
+        unit: what the values are, such as ``"recall@10"``.
+
+    Raises:
+        EvaluationError: fewer than two values, or some are not finite.
+
+    Example:
+        >>> mean_estimate(np.array([0.0, 1.0, 0.0, 1.0]), "recall@10").value
+        0.5
+    """
+    n = len(values)
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if n < 2 or bad:
+        raise EvaluationError(
+            f"{unit}: {n} values, {bad} of them not finite; an interval needs two or more, all finite."
+        )
+    mean = float(values.mean())
+    half = _Z95 * float(values.std(ddof=1)) / n**0.5
+    return Estimate(mean, mean - half, mean + half, n, unit, "mean over requests, normal interval")

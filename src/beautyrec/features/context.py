@@ -1,0 +1,107 @@
+"""Features of the occasion: the hour, the kind of room, the position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from beautyrec.data.log import EventLog
+from beautyrec.data.schema import POSITION, ROOM_ID, SCENE
+from beautyrec.errors import ConfigError
+from beautyrec.features.builder import AS_OF, ROW, Feature
+
+
+@dataclass(frozen=True)
+class Hour:
+    """The hour of the day of ``as_of``, 0 to 23, in a zone without summer time.
+
+    Args:
+        utc_offset: hours that the shop's clock is ahead of UTC; 8 for China.
+    """
+
+    utc_offset: int = 0
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not -12 <= self.utc_offset <= 14:
+            raise ConfigError(f"Hour: utc_offset is {self.utc_offset}; give whole hours from -12 to 14.")
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """Nothing but ``as_of``."""
+        return ()
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One hour."""
+        return (Feature("hour", "hour of the day", "the moment"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+        """The hour of each moment."""
+        import ibis
+
+        epoch = ibis.timestamp("1970-01-01T00:00:00Z")  # not .hour(): engines take that in the zone of the session
+        hours = (keys[AS_OF].delta(epoch, unit="microsecond") / 3_600_000_000).floor().cast("int64")
+        return keys.select(ROW, hour=((hours + self.utc_offset) % 24).cast("float64"))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The kind of the room, as its place in a declared list.
+
+    The list is part of the feature, so a scene has the same number in training and in scoring.
+
+    Args:
+        scenes: the kinds of rooms, each once; the first is 0.
+    """
+
+    scenes: tuple[str, ...]
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if len(set(self.scenes)) != len(self.scenes) or not self.scenes:
+            raise ConfigError(f"Scene: scenes are {self.scenes}; name at least one, and each once.")
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The room."""
+        return (ROOM_ID,)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One code."""
+        codes = ", ".join(f"{code} {name}" for code, name in enumerate(self.scenes))
+        return (Feature("scene", f"code: {codes}", "the room", "no such room, or its scene is not in the list"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """The code of each room's scene."""
+        import ibis
+
+        rooms = log.rooms.select(ROOM_ID, SCENE)
+        joined = keys.left_join(rooms, ROOM_ID, rname="room_{name}")
+        cases = [(joined[SCENE] == name, float(code)) for code, name in enumerate(self.scenes)]
+        return joined.select(ROW, scene=ibis.cases(*cases, else_=ibis.null("float64")))
+
+
+@dataclass(frozen=True)
+class Position:
+    """The position in the slate, from 1, as the keys have it.
+
+    In training it is the logged one. In ranking give every product the same one (1), so that it cannot order them.
+    """
+
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The position."""
+        return (POSITION,)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One position."""
+        return (Feature("position", "place from the top", "the moment", "the keys have none"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+        """The position of each key."""
+        return keys.select(ROW, position=keys[POSITION].cast("float64"))

@@ -1,0 +1,148 @@
+"""Several builders as one table of features, the same in training and in scoring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from beautyrec.data.log import EventLog
+from beautyrec.engine import Engine
+from beautyrec.errors import ConfigError, SchemaError
+from beautyrec.features.builder import AS_OF, ROW, FeatureBuilder
+from beautyrec.features.keys import KeyColumn, distinct, key_columns
+from beautyrec.types import FloatArray, Progress
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Builders, in the order of their columns.
+
+    Args:
+        builders: each gives one or a few columns; no two give one of the same name.
+
+    Example:
+        >>> from beautyrec.features.context import Hour
+        >>> from beautyrec.features.items import ItemHeat
+        >>> at = pd.to_datetime(["2026-03-01 20:00", "2026-03-02 20:00"], utc=True)
+        >>> events = pd.DataFrame({"event_id": [0, 1], "event": "click", "ts": at, "user_id": 7, "item_id": "serum"})
+        >>> log = EventLog.from_frames(events, pd.DataFrame({"item_id": ["serum"]}))
+        >>> later = pd.to_datetime(["2026-03-02 20:00", "2026-03-03 00:00"], utc=True)
+        >>> keys = pd.DataFrame({"item_id": "serum", "as_of": later})
+        >>> FeatureSet((ItemHeat(days=(7,)), Hour())).compute(log, keys).to_dict("list")
+        {'item_heat_7d': [1.0, 2.0], 'hour': [20.0, 0.0]}
+    """
+
+    builders: tuple[FeatureBuilder, ...]
+
+    def __post_init__(self) -> None:
+        """Checks that names are unique."""
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice or not names:
+            raise ConfigError(f"feature set: {len(names)} features; twice: {twice}. Give at least one, each name once.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns it gives, in order."""
+        return tuple(feature.name for builder in self.builders for feature in builder.features)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that the keys must have, ``as_of`` last; ``category`` and ``brand`` come from the catalogue."""
+        return key_columns(name for builder in self.builders for name in builder.entity)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal hash of what the features mean: builders, their versions and settings, and their order.
+
+        A model keeps it, so that it is never given features that were made otherwise.
+        """
+        parts = [[type(builder).__name__, builder.version, asdict(builder)] for builder in self.builders]  # type: ignore[call-overload]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def describe(self) -> pd.DataFrame:
+        """One row a feature: ``name, unit, window, missing, entity, builder``."""
+        rows = [
+            {**asdict(feature), "entity": ", ".join(builder.entity) or "the moment", "builder": repr(builder)}
+            for builder in self.builders
+            for feature in builder.features
+        ]
+        return pd.DataFrame(rows)
+
+    def compute(self, log: EventLog, keys: pd.DataFrame, on_progress: Progress | None = None) -> pd.DataFrame:
+        """The features of each key.
+
+        Each builder is computed once for each distinct combination of its entity and ``as_of``: many keys that share
+        few moments, such as the starts of rooms, cost little.
+
+        Args:
+            log: what happened; events available at ``as_of`` or later are not seen.
+            keys: [n] rows with :attr:`key_columns`; ``as_of`` is a time with a zone. It is not changed.
+            on_progress: called after each builder.
+
+        Returns:
+            [n, features] 64-bit floats with the index of ``keys``, NaN where a value is missing.
+
+        Raises:
+            SchemaError: the keys lack a column, ``as_of`` has gaps or no zone, or ids are not of the log's kind.
+        """
+        columns = self._columns(log, keys)
+        values: dict[str, FloatArray] = {}
+        for entity in dict.fromkeys(builder.entity for builder in self.builders):
+            rows, place = distinct([columns[name] for name in (*entity, AS_OF)])
+            table = _entities(columns, (*entity, AS_OF), rows)
+            with _lent(log.engine, table) as entities:
+                for builder in (builder for builder in self.builders if builder.entity == entity):
+                    built = _build(builder, log, entities, len(rows))
+                    values.update({name: column[place] for name, column in built.items()})
+                    if on_progress:
+                        done = sum(other.features[0].name in values for other in self.builders)
+                        on_progress(done, len(self.builders))
+        return pd.DataFrame({name: values[name] for name in self.names}, index=keys.index)
+
+    def _columns(self, log: EventLog, keys: pd.DataFrame) -> dict[str, KeyColumn]:
+        """The columns that the builders need, those of the catalogue included."""
+        absent = [name for name in self.key_columns if name not in keys]
+        if absent:
+            raise SchemaError(f"feature keys: columns {absent} are missing; the frame has {list(keys)}. Add them.")
+        columns = {name: KeyColumn.of(name, keys[name], log) for name in self.key_columns}
+        wanted = {name for builder in self.builders for name in builder.entity} - columns.keys()
+        return columns | {name: columns["item_id"].described(name, log) for name in sorted(wanted)}
+
+
+def _entities(columns: dict[str, KeyColumn], names: Sequence[str], rows: Any) -> pa.Table:
+    """The key columns at some rows, numbered."""
+    numbers = pa.array(np.arange(len(rows), dtype=np.int64))
+    return pa.table({ROW: numbers, **{name: columns[name].at(rows) for name in names}})
+
+
+def _build(builder: FeatureBuilder, log: EventLog, entities: Any, n: int) -> dict[str, FloatArray]:
+    """The columns of one builder, in the order of the entities."""
+    frame = log.engine.frame(builder.expr(log, entities))
+    row = frame[ROW].to_numpy()
+    if len(row) != n:
+        raise ConfigError(f"{type(builder).__name__} gave {len(row)} rows for {n} keys; a builder gives one row a key.")
+    built = {}
+    for feature in builder.features:
+        column = np.empty(n)
+        column[row] = frame[feature.name].to_numpy(dtype=np.float64, na_value=np.nan)
+        built[feature.name] = column
+    return built
+
+
+@contextmanager
+def _lent(engine: Engine, data: pa.Table) -> Iterator[Any]:
+    """``data`` as a table of the engine, dropped afterwards."""
+    table = engine.table(data)
+    try:
+        yield table
+    finally:
+        engine.connection.raw_sql(f'DROP TABLE "{table.op().name}"')

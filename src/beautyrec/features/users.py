@@ -1,0 +1,114 @@
+"""Features of a viewer: when he was last there, and what he has taken to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from beautyrec.data.log import EventLog
+from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, TS, USER_ID
+from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
+from beautyrec.features.history import ALL, attach, latest_before, sums_before
+
+
+@dataclass(frozen=True)
+class UserRecency:
+    """Days since the viewer's last event of any kind, an impression included.
+
+    ``user_recency = (as_of - ts of the latest event known before as_of) / 1 day``.
+    """
+
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The viewer."""
+        return (USER_ID,)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One duration."""
+        return (Feature("user_recency", "days", "all the past", "the viewer has no event yet"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """Days since the last event by viewer."""
+        known = latest_before(log.events, keys, [USER_ID])
+        joined = attach(keys, known, [USER_ID])
+        since = joined[AS_OF].delta(joined[TS], unit="microsecond")
+        return joined.select(ROW, user_recency=since / (SECONDS_A_DAY * 1e6))
+
+
+@dataclass(frozen=True)
+class UserCategoryAffinity:
+    """The share of the viewer's past clicks and orders that went to the product's category, smoothed.
+
+    ``user_category_affinity = (k + s q) / (n + s)``: of the viewer's ``n`` clicks and orders ``k`` were in the
+    category, which has the share ``q`` of everybody's; the prior is worth ``s``. A new viewer has the share ``q``.
+
+    Args:
+        strength: clicks and orders that everybody's share is worth.
+    """
+
+    strength: float = 3.0
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The viewer and the category."""
+        return (USER_ID, CATEGORY)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One share."""
+        missing = "the product has no category, or nobody has clicked or ordered yet"
+        return (Feature("user_category_affinity", "share", "all the past", missing),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """Smoothed share by viewer and category."""
+        share = _smoothed_share(log, keys, CATEGORY, self.strength)
+        return share.select(ROW, user_category_affinity=share["share"])
+
+
+@dataclass(frozen=True)
+class UserBrandAffinity:
+    """The share of the viewer's past clicks and orders that went to the product's brand, smoothed.
+
+    As :class:`UserCategoryAffinity`, by brand.
+
+    Args:
+        strength: clicks and orders that everybody's share is worth.
+    """
+
+    strength: float = 3.0
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The viewer and the brand."""
+        return (USER_ID, BRAND)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One share."""
+        missing = "the product has no brand, or nobody has clicked or ordered yet"
+        return (Feature("user_brand_affinity", "share", "all the past", missing),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """Smoothed share by viewer and brand."""
+        share = _smoothed_share(log, keys, BRAND, self.strength)
+        return share.select(ROW, user_brand_affinity=share["share"])
+
+
+def _smoothed_share(log: EventLog, keys: Any, attribute: str, strength: float) -> Any:
+    """``keys`` with ``share``: of the viewer's clicks and orders, those on products with the key's ``attribute``."""
+    import ibis
+
+    events = log.events.filter(log.events[EVENT].isin([CLICK, ORDER]))
+    events = events.select(USER_ID, ITEM_ID, AVAILABLE_AT, n=ibis.literal(1, "int64"))
+    attributes = log.items.select(ITEM_ID, attribute)
+    events = events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
+    for name, by in {"all": (), "theirs": (USER_ID,), "of_it": (attribute,), "of_both": (USER_ID, attribute)}.items():
+        keys = attach(keys, sums_before(events, keys, by, ["n"], {name: ALL}), by)
+    everybody = keys["n_of_it"] / keys["n_all"].nullif(0)
+    share = (keys["n_of_both"] + strength * everybody) / (keys["n_theirs"] + strength)
+    return keys.mutate(share=ibis.ifelse(keys[attribute].isnull(), ibis.null("float64"), share))

@@ -1,0 +1,118 @@
+"""Lift of each model's policy from the log alone, beside the truth of the simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
+from beautyrec.campaign.shelf_features import ShelfFeatures
+from beautyrec.data.interactions import Interactions
+from beautyrec.errors import MissingExtraError
+from beautyrec.jobs.shop import Shop
+from beautyrec.models.base import Learner
+from beautyrec.models.funnel import Funnel, FunnelModel
+from beautyrec.policies.softmax import Softmax
+from beautyrec.simulate.truth import Truth
+from beautyrec.types import BoolArray, FloatArray, Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What models may know at one moment, in the forms that they are fitted on.
+
+    Args:
+        interactions: who took what, for models that rank.
+        rows: impressions with features and outcomes, for the funnel model.
+        features: the columns of ``rows`` to learn from.
+    """
+
+    interactions: Interactions
+    rows: pd.DataFrame
+    features: tuple[str, ...]
+
+    @classmethod
+    def at(cls, shop: Shop, cutoff: pd.Timestamp, weights: Mapping[str, float]) -> Knowledge:
+        """All that was available before ``cutoff``."""
+        known = shop.log.before(cutoff)
+        return cls(known.interactions(weights), shop.known_rows(cutoff), shop.features.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Rooms that were held, with the features of all that they could have shown.
+
+    Args:
+        held: the requests.
+        shelf: the features.
+        truth: of the legacy policy on these requests.
+    """
+
+    held: HeldRooms
+    shelf: ShelfFeatures
+    legacy: Truth
+
+    @classmethod
+    def of(cls, shop: Shop, first: int, last: int, *, seed: int, on_progress: Progress | None = None) -> Stage:
+        """The rooms of the days ``first`` to ``last``, without ``last``."""
+        slates = shop.between(first, last)
+        legacy = shop.world.legacy_truth(slates, rng=np.random.default_rng(seed))
+        shelf = ShelfFeatures.of(shop.log, shop.features, slates, on_progress)
+        return cls(HeldRooms.of(slates, seed=seed), shelf, legacy)
+
+    def where(self, keep: BoolArray) -> Stage:
+        """The requests where ``keep`` [B] is true; the truth stays that of all."""
+        return replace(self, held=self.held.where(keep), shelf=self.shelf.where(keep))
+
+
+def scores_of(learner: Learner | Funnel, knowledge: Knowledge, stage: Stage, *, seed: int) -> FloatArray:
+    """[B, C] scores on the shelves from a model fitted on ``knowledge``; a funnel model's are log pCTCVR."""
+    if isinstance(learner, Funnel):
+        model = learner.fit(knowledge.rows, features=knowledge.features, seed=seed)
+        return funnel_scores(model, stage)
+    return shelf_scores(learner.fit(knowledge.interactions, seed=seed), stage.held.slates)
+
+
+def funnel_scores(model: FunnelModel, stage: Stage) -> FloatArray:
+    """[B, C] log of the chance that a product is clicked and ordered, -inf beyond the shelf."""
+    chance = stage.shelf.predict(model, "ctcvr")
+    return np.log(chance, out=np.full(chance.shape, -np.inf), where=chance > 0)
+
+
+def with_truth(table: pd.DataFrame, truth: Truth, legacy: Truth) -> pd.DataFrame:
+    """The table of lifts with the world's own beside each: ``true`` and its Monte-Carlo error ``true_se``."""
+    true = truth.lift(legacy).set_index("metric")
+    return table.assign(true=table["metric"].map(true["lift"]), true_se=table["metric"].map(true["standard_error"]))
+
+
+def lift_of_models(
+    shop: Shop,
+    learners: Mapping[str, Learner | Funnel],
+    stage: Stage,
+    knowledge: Knowledge,
+    policy: Softmax,
+    *,
+    seed: int,
+    on_progress: Progress,
+) -> pd.DataFrame:
+    """One row a model, metric and estimator: the lift of ``policy`` over the model's scores, and the truth.
+
+    A model whose package is not installed has one row that says how to install it.
+    """
+    tables = []
+    for number, (name, learner) in enumerate(learners.items()):
+        on_progress(number, len(learners))
+        try:
+            scores = scores_of(learner, knowledge, stage, seed=seed)
+        except MissingExtraError as error:
+            tables.append(pd.DataFrame([{"model": name, "verdict": "refuse", "reasons": str(error)}]))
+            continue
+        chances = policy.probabilities(scores)
+        truth = shop.world.truth(stage.held.slates, chances, rng=np.random.default_rng(seed))
+        table = with_truth(stage.held.lift(chances), truth, stage.legacy)
+        tables.append(table.assign(model=name))
+    on_progress(len(learners), len(learners))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,141 @@
+"""The one training loop of the torch models."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from beautyrec.errors import FitError
+from beautyrec.types import Progress
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained."""
+
+    epochs: int
+    """Passes at most."""
+    learning_rate: float
+    """Step of AdamW after the warm-up."""
+    weight_decay: float = 0.0
+    """Pull of the weights towards 0 at each step, relative to the step."""
+    patience: int = 5
+    """Epochs without a better validation after which training stops."""
+    warm_up: int = 100
+    """Steps over which the learning rate rises to its value."""
+    clip_norm: float = 5.0
+    """Longest gradient taken; longer ones are shortened to it."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What happened.
+
+    Args:
+        losses: mean loss of each epoch.
+        validations: the validation metric after each epoch; empty where there is none.
+        best_epoch: the epoch, from 0, whose weights the network has now.
+    """
+
+    losses: tuple[float, ...]
+    validations: tuple[float, ...]
+    best_epoch: int
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Within it torch draws from ``seed`` and takes only algorithms that repeat; both are put back after it."""
+    settings = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        settings.fill_uninitialized_memory = False  # a tenth of the time; nothing here reads memory it did not write
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            settings.fill_uninitialized_memory = before[1]
+
+
+def train(
+    network: nn.Module,
+    batches: Callable[[int], Iterable[Batch]],
+    loss: Callable[[Batch], Tensor],
+    plan: TrainingPlan,
+    *,
+    validate: Callable[[], float] | None = None,
+    on_progress: Progress | None = None,
+) -> TrainingRecord:
+    """Train ``network`` in place; it ends with the weights of the epoch that validated best, or of the last one.
+
+    Args:
+        network: what is trained.
+        batches: the batches of an epoch, by its number from 0.
+        loss: scalar loss of the network on a batch.
+        plan: steps and stopping.
+        validate: a metric of the network, larger is better; called after each epoch, in evaluation mode.
+        on_progress: called after each epoch.
+
+    Raises:
+        FitError: a loss is NaN or infinite; says in which epoch and step.
+    """
+    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / plan.warm_up))
+    losses: list[float] = []
+    validations: list[float] = []
+    best_epoch, best_weights = -1, network.state_dict()
+    for epoch in range(plan.epochs):
+        network.train()
+        losses.append(_run_epoch(network, batches(epoch), loss, optimiser, schedule, plan.clip_norm, epoch))
+        network.eval()
+        if validate is not None:
+            with torch.no_grad():
+                validations.append(validate())
+        if validate is None or validations[-1] > max(validations[:-1], default=-torch.inf):
+            best_epoch = epoch
+            best_weights = copy.deepcopy(network.state_dict()) if validate else best_weights
+        if on_progress:
+            on_progress(epoch + 1, plan.epochs)
+        if epoch - best_epoch >= plan.patience:
+            break
+    if validate is not None:
+        network.load_state_dict(best_weights)
+    if on_progress:
+        on_progress(plan.epochs, plan.epochs)
+    return TrainingRecord(tuple(losses), tuple(validations), best_epoch)
+
+
+def _run_epoch(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    loss: Callable[[Batch], Tensor],
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    clip_norm: float,
+    epoch: int,
+) -> float:
+    """One pass; the mean loss of its steps."""
+    total, steps = 0.0, 0
+    for step, batch in enumerate(batches):
+        value = loss(batch)
+        if not torch.isfinite(value):
+            raise FitError(
+                f"training: the loss is {float(value)} in epoch {epoch + 1}, step {step + 1}. "
+                "Lower the learning rate or look for extreme values in the input."
+            )
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(value)
+        nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+        optimiser.step()
+        schedule.step()
+        total, steps = total + float(value.detach()), steps + 1
+    return total / max(1, steps)

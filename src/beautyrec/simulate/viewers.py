@@ -1,0 +1,70 @@
+"""The shoppers as viewers of live rooms: what each likes, what each minds paying, how often each comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from beautyrec.data.vocabulary import Vocabulary
+from beautyrec.simulate.config import WorldConfig
+from beautyrec.simulate.live import Catalogue, standardise
+from beautyrec.simulate.tastes import Bought, Tastes, on_unit_spread, shrunk_means
+from beautyrec.types import Float32Array, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Viewers:
+    """What is true of U shoppers.
+
+    Args:
+        users: their ids.
+        taste: scaled tastes, [U, d] and [L, d]; the product has standard deviation 1.
+        whim: [U, G] liking of each category on air that nothing else shows, click logit.
+        click: [U] how readily a viewer clicks at all, click logit.
+        order: [U] how readily a viewer orders, order logit.
+        price_click: [U] click logit per unit of log relative price; mostly below 0.
+        price_order: [U] likewise for the order.
+        log_activity: [U] log of how often a viewer comes.
+        scene_preference: [U, S] added to that for each scene.
+    """
+
+    users: Vocabulary
+    taste: Tastes
+    whim: Float32Array
+    click: FloatArray
+    order: FloatArray
+    price_click: FloatArray
+    price_order: FloatArray
+    log_activity: FloatArray
+    scene_preference: FloatArray
+
+
+def draw_viewers(
+    users: Vocabulary,
+    bought: Bought,
+    tastes: Tastes,
+    catalogue: Catalogue,
+    config: WorldConfig,
+    rng: np.random.Generator,
+) -> Viewers:
+    """The viewers, from their purchases and, for what purchases can't show, from chance.
+
+    A viewer's price slope is the world's plus a spread times a standard score: the shrunk mean (three purchases count
+    for the average shopper) of log(price / category median) over what they bought. Who comes is in proportion to the
+    root of the number of purchases, times a log-normal factor.
+    """
+    n, scenes = len(users), len(config.scenes)
+    spending = standardise(shrunk_means(catalogue.relative[bought.row][:, None], bought, 3.0)[:, 0])
+    count = np.maximum(np.bincount(bought.user_ix, minlength=n), 1)
+    return Viewers(
+        users=users,
+        taste=on_unit_spread(tastes, catalogue.rows),
+        whim=rng.standard_normal((n, catalogue.categories), dtype=np.float32) * np.float32(config.whim_spread),
+        click=config.viewer_spread * rng.standard_normal(n),
+        order=config.buyer_spread * rng.standard_normal(n),
+        price_click=-config.price_slope + config.price_spread * spending,
+        price_order=-config.order_price_slope + config.order_price_spread * spending,
+        log_activity=0.5 * np.log(count) + config.activity_spread * rng.standard_normal(n),
+        scene_preference=config.scene_preference * rng.standard_normal((n, scenes)),
+    )

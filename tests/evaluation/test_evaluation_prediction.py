@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn import metrics
+
+from beautyrec.errors import EvaluationError
+from beautyrec.evaluation import prediction
+
+
+@st.composite
+def labelled(draw):
+    """Coarse predictions, so that ties are common, and labels with at least one of each."""
+    n = draw(st.integers(2, 60))
+    p = draw(st.lists(st.integers(0, 8), min_size=n, max_size=n))
+    y = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    return np.array(p) / 8, np.array([True, False, *y[2:]])
+
+
+@given(labelled())
+def test_auc_log_loss_and_brier_agree_with_scikit_learn(example):
+    p, y = example
+    assert prediction.auc(p, y) == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-9)
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
+    assert prediction.log_loss(p, y) == pytest.approx(metrics.log_loss(y, clipped, labels=[False, True]), abs=1e-9)
+    assert prediction.brier(p, y) == pytest.approx(metrics.brier_score_loss(y, p), abs=1e-9)
+
+
+@given(labelled(), st.integers(1, 7))
+def test_curve_keeps_rows_together_and_sums_to_the_whole(example, bins):
+    p, y = example
+    curve = prediction.calibration_curve(p, y, bins)
+    assert len(curve) <= bins
+    assert curve["n"].sum() == len(p)
+    assert curve["positives"].sum() == y.sum()
+    assert curve["predicted"].is_monotonic_increasing
+    assert np.average(curve["predicted"], weights=curve["n"]) == pytest.approx(p.mean())
+    start = np.concatenate([[0], np.cumsum(curve["n"])])
+    ordered = np.sort(p)
+    edges = [ordered[i - 1] < ordered[i] for i in start[1:-1]]
+    assert all(edges), "equal predictions were split"
+
+
+def test_curve_of_distinct_predictions_has_equal_bins():
+    p = np.random.default_rng(0).permutation(1000) / 1000
+    assert prediction.calibration_curve(p, p > 0.5, 10)["n"].tolist() == [100] * 10
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 40), (20, 20), (511, 1000)])
+def test_wilson_interval_is_that_of_scipy(successes, n):
+    low, high = prediction.wilson_interval([successes], [n])
+    expected = binomtest(successes, n).proportion_ci(method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_calibration_error_by_hand():
+    p, y = np.repeat([0.1, 0.4], [10, 30]), np.repeat([True, False, True, False], [2, 8, 9, 21])
+    expected = (10 * abs(0.1 - 0.2) + 30 * abs(0.4 - 0.3)) / 40
+    assert prediction.calibration_error(p, y, 2) == pytest.approx(expected)
+    assert prediction.calibration_error(p, y, 2, relative=True) == pytest.approx(expected / (11 / 40))
+
+
+def test_calibrated_predictions_have_a_small_error():
+    rng = np.random.default_rng(1)
+    p = rng.beta(2, 30, 200_000)
+    y = rng.random(len(p)) < p
+    assert prediction.calibration_error(p, y, relative=True) < 0.03
+    assert prediction.calibration_error(np.minimum(1, 1.3 * p), y, relative=True) == pytest.approx(0.3, abs=0.03)
+
+
+def test_funnel_quality_judges_each_chance_on_its_own_rows():
+    rng = np.random.default_rng(2)
+    chances = pd.DataFrame({"ctr": rng.random(500), "cvr": rng.random(500)})
+    chances["ctcvr"] = chances["ctr"] * chances["cvr"]
+    clicked = rng.random(500) < chances["ctr"].to_numpy()
+    ordered = rng.random(500) < 0.5
+    table = prediction.funnel_quality(chances, clicked, ordered)
+    assert table.loc["cvr_on_clicks", "n"] == clicked.sum()
+    assert table.loc["ctr_on_impressions", "auc"] == pytest.approx(metrics.roc_auc_score(clicked, chances["ctr"]))
+    expected = metrics.roc_auc_score(ordered[clicked], chances["cvr"][clicked])
+    assert table.loc["cvr_on_clicks", "auc"] == pytest.approx(expected)
+    assert table.loc["ctcvr_on_impressions", "positives"] == (clicked & ordered).sum()
+
+
+def test_funnel_quality_without_clicks_says_nan_and_not_zero():
+    chances = pd.DataFrame({"ctr": [0.1, 0.2], "cvr": [0.5, 0.5], "ctcvr": [0.05, 0.1]})
+    never = np.zeros(2, dtype=bool)
+    table = prediction.funnel_quality(chances, never, never)
+    assert table["n"].tolist() == [2, 0, 2]
+    assert table["auc"].isna().all()
+    assert np.isnan(table.loc["cvr_on_clicks", "log_loss"])
+    assert table.loc["ctr_on_impressions", "brier"] == pytest.approx((0.01 + 0.04) / 2)
+
+
+def test_deviation_by_hand():
+    assert prediction.weighted_absolute_percentage_error([12, 0, 5], [10, 5, 5]) == pytest.approx(7 / 20)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: prediction.auc([0.1, 0.2], [True, True]), "2 of 2 rows are positive"),
+        (lambda: prediction.auc([0.1, np.nan], [True, False]), "1 of 2 predictions are NaN"),
+        (lambda: prediction.log_loss([1.5, 0.1], [True, False]), "1 of 2 predictions are outside"),
+        (lambda: prediction.brier([], []), "at least one row"),
+        (lambda: prediction.brier([0.1], [True, False]), "shapes"),
+        (lambda: prediction.calibration_curve([0.1], [True], 0), "at least 1"),
+        (lambda: prediction.calibration_error([0.1], [False], relative=True), "no base rate"),
+        (lambda: prediction.weighted_absolute_percentage_error([1.0], [0.0]), "nothing to divide by"),
+        (lambda: prediction.weighted_absolute_percentage_error([np.inf], [1.0]), "finite"),
+    ],
+)
+def test_what_cannot_be_judged_is_an_error(call, message):
+    with pytest.raises(EvaluationError, match=message):
+        call()

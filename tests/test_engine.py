@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import builtins
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from beautyrec.engine import Engine
+from beautyrec.errors import ConfigError, MissingExtraError
+
+
+def test_settings_reach_duckdb():
+    engine = Engine.duckdb(memory_limit="500MB", threads=1)
+    settings = engine.connection.raw_sql(
+        "SELECT current_setting('threads'), current_setting('memory_limit')"
+    ).fetchone()
+    assert settings[0] == 1
+    assert settings[1] == "476.8 MiB"
+
+
+@pytest.mark.parametrize("settings", [{"memory_limit": "plenty"}, {"threads": -3}])
+def test_settings_it_does_not_take(settings):
+    with pytest.raises(ConfigError, match="DuckDB does not take"):
+        Engine.duckdb(**settings)
+
+
+def test_table_keeps_order_gaps_and_zone():
+    frame = pd.DataFrame(
+        {
+            "name": ["b", None, "a"],
+            "count": pd.array([3, None, 1], dtype="Int64"),
+            "ts": pd.to_datetime(["2026-01-03", "2026-01-01", None], utc=True).as_unit("us"),
+        }
+    )
+    engine = Engine.duckdb()
+    found = engine.frame(engine.table(frame))
+    assert found["name"].tolist()[::2] == ["b", "a"]
+    assert found["count"].isna().tolist() == [False, True, False]
+    assert str(found["ts"].dtype) == "datetime64[us, UTC]"
+    assert found["ts"].tolist()[:2] == frame["ts"].tolist()[:2]
+
+
+def test_table_is_a_copy():
+    arrow = pa.table({"x": [1, 2]})
+    engine = Engine.duckdb()
+    tables = [engine.table(arrow), engine.table(arrow)]
+    del arrow
+    assert [engine.frame(table)["x"].tolist() for table in tables] == [[1, 2], [1, 2]]
+    left = engine.connection.raw_sql("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchone()[0]
+    assert left == 0
+
+
+def test_without_ibis(monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *args, **kwargs):
+        if name in ("ibis", "duckdb"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(MissingExtraError, match=r"beautyrec\[data\]"):
+        Engine.duckdb()
