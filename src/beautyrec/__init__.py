@@ -1,3 +1,103 @@
-"""beautyrec: which products to show in the next live room, and whether the log can tell that it pays."""
+"""beautyrec: which products to show in the next live room, and whether the log can tell that it pays.
+
+The names below are loaded when they are first used, so that ``import beautyrec`` is quick and needs the base install only::
+
+    import beautyrec as br
+
+    log = br.EventLog.read("my-log")
+    model = br.ALS(factors=64).fit(log.interactions(), seed=0)
+    model.recommend(["viewer-7"], 10)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
+    from beautyrec.data.interactions import Interactions
+    from beautyrec.data.log import EventLog
+    from beautyrec.data.splits import leave_last_out, split_at
+    from beautyrec.data.vocabulary import Vocabulary
+    from beautyrec.evaluation.lift import lift_table
+    from beautyrec.features.feature_set import FeatureSet
+    from beautyrec.models.als import ALS
+    from beautyrec.models.bpr import BPR
+    from beautyrec.models.funnel import Funnel
+    from beautyrec.models.item_knn import ItemKNN
+    from beautyrec.models.lightfm import LightFM
+    from beautyrec.models.popularity import Popularity
+    from beautyrec.models.sasrec import SASRec
+    from beautyrec.policies.greedy import Greedy
+    from beautyrec.policies.softmax import Softmax
+    from beautyrec.selection.line_up import LineUpConfig, line_up
+    from beautyrec.serving.scorer import Scorer
+    from beautyrec.simulate.config import WorldConfig
+    from beautyrec.simulate.world import World
+
+__all__ = [
+    "ALS",
+    "BPR",
+    "EventLog",
+    "FeatureSet",
+    "Funnel",
+    "Greedy",
+    "HeldRooms",
+    "Interactions",
+    "ItemKNN",
+    "LightFM",
+    "LineUpConfig",
+    "Popularity",
+    "SASRec",
+    "Scorer",
+    "Softmax",
+    "Vocabulary",
+    "World",
+    "WorldConfig",
+    "leave_last_out",
+    "lift_table",
+    "line_up",
+    "shelf_scores",
+    "split_at",
+]
+
+_HOME = {
+    "ALS": "models.als",
+    "BPR": "models.bpr",
+    "EventLog": "data.log",
+    "FeatureSet": "features.feature_set",
+    "Funnel": "models.funnel",
+    "Greedy": "policies.greedy",
+    "HeldRooms": "campaign.policy_lift",
+    "Interactions": "data.interactions",
+    "ItemKNN": "models.item_knn",
+    "LightFM": "models.lightfm",
+    "LineUpConfig": "selection.line_up",
+    "Popularity": "models.popularity",
+    "SASRec": "models.sasrec",
+    "Scorer": "serving.scorer",
+    "Softmax": "policies.softmax",
+    "Vocabulary": "data.vocabulary",
+    "World": "simulate.world",
+    "WorldConfig": "simulate.config",
+    "leave_last_out": "data.splits",
+    "lift_table": "evaluation.lift",
+    "line_up": "selection.line_up",
+    "shelf_scores": "campaign.policy_lift",
+    "split_at": "data.splits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, each from its room."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'beautyrec' has no attribute '{name}'")
+    return getattr(import_module(f"beautyrec.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted([*globals(), *__all__])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from beautyrec.campaign.space import Choice, Family, Float, Int, space_from_toml
@@ -71,3 +73,4 @@ def test_a_family_keeps_its_own_copy():
     family = Family("als", space, {"a": 1})
     space["b"] = Int(1, 2)
     assert list(family.space) == ["a"]
+    assert pickle.loads(pickle.dumps(family)) == family  # noqa: S301  as a spawned worker gets it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from beautyrec.errors import ConfigError
@@ -135,8 +134,8 @@ class Family:
                 raise ConfigError(
                     f"family '{self.name}': the default {key} = {value!r} is outside of {self.space[key]}. Widen it."
                 )
-        object.__setattr__(self, "space", MappingProxyType(dict(self.space)))
-        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
+        object.__setattr__(self, "space", dict(self.space))
+        object.__setattr__(self, "defaults", dict(self.defaults))
 
     def suggest(self, trial: Any) -> dict[str, Scalar]:
         """A value of each parameter from an Optuna trial, which knows them as ``name.parameter``."""

@@ -109,7 +109,7 @@ def _running(stream: Any, by: Sequence[str], totals: Mapping[str, Any]) -> Any:
 
     is_event = stream[_PLACE] == _EVENT
     past = ibis.window(
-        group_by=[stream[name] for name in by], order_by=[stream[_AT], ~is_event], preceding=None, following=0
+        group_by=[stream[name] for name in by], order_by=[stream[_AT], is_event], preceding=None, following=0
     )
     running = stream.mutate(**{name: total.over(past) for name, total in totals.items()})
     return running.filter(running[_PLACE] != _EVENT)

@@ -49,7 +49,7 @@ def plan_next_room(shop: Shop, config: JobConfig, *, seed: int) -> NextRoom:
     model = Funnel().fit(knowledge.rows, features=knowledge.features, seed=seed)
     room = _last_room(shop)
     starts_at = end + pd.Timedelta(hours=HOUR)
-    candidates = _stocked(shop, room).merge(_expectations(shop, model, room, starts_at, seed), on=schema.ITEM_ID)
+    candidates = _stocked(shop).merge(_expectations(shop, model, room, starts_at, seed), on=schema.ITEM_ID)
     viewers = _viewers(shop, str(room[schema.SCENE]))
     slate, products = shop.world.config.slate_size, config.line_up.products
     plan = line_up(candidates, viewers * slate / products, config.line_up)
@@ -64,7 +64,7 @@ def _last_room(shop: Shop) -> pd.Series[Any]:
     return rooms.iloc[-1]
 
 
-def _stocked(shop: Shop, room: pd.Series[Any]) -> pd.DataFrame:
+def _stocked(shop: Shop) -> pd.DataFrame:
     """Products as they last lay on a shelf: price at list, cost, and the stock they had then."""
     frame = shop.log.engine.frame
     starts = frame(shop.log.rooms)[[schema.ROOM_ID, schema.STARTS_AT]]

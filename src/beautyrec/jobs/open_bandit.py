@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from beautyrec.data.sources.fetch_open_bandit import FOLDER, fetch_open_bandit
+from beautyrec.data.sources.fetch_open_bandit import fetch_open_bandit
 from beautyrec.data.sources.open_bandit import Behaviour, Campaign, action_probabilities, read_open_bandit
-from beautyrec.errors import SourceError
 from beautyrec.evaluation.evidence import Outcomes, impressions
 from beautyrec.evaluation.lift import lift_table
 from beautyrec.evaluation.reward_model import ItemPositionRates
@@ -77,8 +76,3 @@ def _expected(
     rates = np.einsum("ik,fi->fk", chances, model.rate[:, :, 0])
     under_target = (rates * model.attention)[model.fold, position]
     return model.logged(shown).clicked[rows, position], under_target
-
-
-def not_there(error: SourceError) -> str:
-    """What the summary and the report say where the logs cannot be had."""
-    return f"not read: {error}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from beautyrec.errors import MissingExtraError
 from beautyrec.files import atomic_file
@@ -94,7 +93,7 @@ def _cards(summary: Summary) -> list[dict[str, str]]:
 
 
 def _table(
-    rows: list[dict[str, Any]], columns: dict[str, str], caption: str = "", *, folded: bool = False
+    rows: Sequence[Mapping[Any, Any]], columns: dict[str, str], caption: str = "", *, folded: bool = False
 ) -> dict[str, Any]:
     """A table of the page: ``columns`` maps a key to its label; a label that starts with ``<`` is of text."""
     kinds = {"<": "text", "!": "verdict", "~": "wrap"}
@@ -266,19 +265,18 @@ def _sweep(summary: Summary) -> dict[str, Any]:
 
 def _line_up(summary: Summary) -> dict[str, Any]:
     room = summary.room
+    left_out = ", ".join(f"{count} {why}" for why, count in room["left_out"].items()) or "none"
     text = (
-        f"{len(summary.lineup)} products for the room of {room['starts_at']} ({room['scene']}), {room['expected_viewers']:.0f} viewers "
-        f"expected: the highest expected margin under stock, categories and brands, from {room['considered']} candidates; proven "
-        f"to a gap of {room['gap']:.1%}. Left out: {', '.join(f'{n} {why}' for why, n in room['left_out'].items()) or 'none'}."
+        f"{len(summary.lineup)} products for the room of {room['starts_at']} ({room['scene']}), {room['expected_viewers']:.0f} "
+        f"viewers expected: the highest expected margin under stock, categories and brands, from {room['considered']} "
+        f"candidates; proven to a gap of {room['gap']:.1%}. Left out: {left_out}."
     )
+    numbers = ("price", "margin", "expected_clicks", "expected_orders", "expected_margin")
     rows = [
         {
             **row,
             "minute": f"{row['minute_from']:.0f}",
-            **{
-                name: number(row[name], 2)
-                for name in ("price", "margin", "expected_clicks", "expected_orders", "expected_margin")
-            },
+            **{name: number(row[name], 2) for name in numbers},
         }
         for row in summary.lineup.to_dict("records")
     ]

@@ -16,6 +16,7 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.data.log import EventLog
 from beautyrec.data.slates import Slates
 from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
+from beautyrec.data.times import microseconds
 from beautyrec.engine import Engine
 from beautyrec.features.family import first_family, scenes_of
 from beautyrec.features.feature_set import FeatureSet
@@ -109,7 +110,7 @@ class Shop:
 
     def between(self, first: int, last: int) -> Slates:
         """The requests of the days ``first`` to ``last``, without ``last``."""
-        start, end = (self.day(number).as_unit("us").value for number in (first, last))
+        start, end = (microseconds(self.day(number)) for number in (first, last))
         return self.slates.where((self.slates.ts >= start) & (self.slates.ts < end))
 
     def known_rows(self, cutoff: pd.Timestamp) -> pd.DataFrame:

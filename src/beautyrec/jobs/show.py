@@ -92,7 +92,7 @@ def _lift(summary: Summary) -> Table:
             continue
         for metric in SHOWN:
             mine = rows[rows["metric"] == metric].set_index("estimator")
-            told = [interval(mine.loc[name]) for name in ("snips", "dr")]
+            told = [interval(mine.loc[name].squeeze()) for name in ("snips", "dr")]
             verdict = VERDICTS[str(mine.loc["dr", "verdict"])]
             true = percent(mine["true"].iloc[0], 0, sign=True)
             table.add_row(str(model), metric.replace("_", " "), *told, true, verdict)

@@ -14,6 +14,7 @@ from beautyrec.campaign.space import Scalar
 from beautyrec.campaign.study import StudyConfig, StudyResult, run_study
 from beautyrec.campaign.tracking import MlflowTracker
 from beautyrec.campaign.trial import Outcome, TrialLog
+from beautyrec.data.times import microseconds
 from beautyrec.jobs.config import JobConfig, SweepConfig
 from beautyrec.jobs.lift import Knowledge, Stage, scores_of
 from beautyrec.jobs.shop import Shop
@@ -78,7 +79,7 @@ def prepare(shop: Shop, config: JobConfig, on_progress: Progress | None = None) 
     days = []
     for number in range(first, last):
         start, end = shop.day(number), shop.day(number + 1)
-        mine = (ts >= start.as_unit("us").value) & (ts < end.as_unit("us").value)
+        mine = (ts >= microseconds(start)) & (ts < microseconds(end))
         days.append((mine, Knowledge.at(shop, start, config.lift.weights)))
     return WalkForward(stage, days, Softmax(config.lift.temperature), config.sweep)
 

@@ -9,7 +9,7 @@ import numpy as np
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
-from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
 from beautyrec.models.known import recency_weight
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import Progress
@@ -59,6 +59,7 @@ class ALS:
         require_events(train, "als")
         try:
             from implicit.cpu.als import AlternatingLeastSquares
+            from implicit.recommender_base import ModelFitError
             from threadpoolctl import threadpool_limits
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from None
@@ -78,8 +79,11 @@ class ALS:
                 iterations=self.iterations,
                 random_state=seed,
             )
-            model.fit(recent.matrix(), show_progress=False, callback=report)
+            try:
+                model.fit(recent.matrix(), show_progress=False, callback=report)
+            except ModelFitError:
+                raise not_finite("als") from None
         user_factors = np.asarray(model.user_factors, dtype=np.float32)
         item_factors = np.asarray(model.item_factors, dtype=np.float32)
-        require_finite("als", user_factors=user_factors, item_factors=item_factors)
+        require_finite("als", user_factors, item_factors)
         return FactorRecommender(known, user_factors, item_factors)

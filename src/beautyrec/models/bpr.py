@@ -9,7 +9,7 @@ import numpy as np
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
-from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import Progress
 
@@ -54,6 +54,7 @@ class BPR:
         require_events(train, "bpr")
         try:
             from implicit.cpu.bpr import BayesianPersonalizedRanking
+            from implicit.recommender_base import ModelFitError
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from None
 
@@ -70,9 +71,12 @@ class BPR:
             if on_progress:
                 on_progress(iteration + 1, self.iterations)
 
-        model.fit(train.matrix(), show_progress=False, callback=report)
+        try:
+            model.fit(train.matrix(), show_progress=False, callback=report)
+        except ModelFitError:
+            raise not_finite("bpr") from None
         users, items = np.asarray(model.user_factors), np.asarray(model.item_factors)  # the last column is the bias
-        require_finite("bpr", user_factors=users, item_factors=items)
+        require_finite("bpr", users, items)
         known = Known.of(train)
         taken = known.popularity > 0
         bias = np.where(taken, items[:, -1], items[taken, -1].min()).astype(np.float32)

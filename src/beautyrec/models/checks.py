@@ -15,28 +15,34 @@ def require_events(train: Interactions, model: str, at_least: int = 2) -> None:
     """Check that there is something to learn from.
 
     Raises:
-        FitError: ``train`` has fewer than ``at_least`` interactions.
+        FitError: ``train`` has fewer than ``at_least`` interactions, or weights that are not above 0 and finite.
     """
     if len(train) < at_least:
         raise FitError(
             f"{model}: cannot be fitted on {len(train)} interactions of {len(train.users)} users and "
             f"{len(train.items)} items; it needs at least {at_least}. Read a longer log or widen the time window."
         )
+    bad = int(np.count_nonzero(~((train.weight > 0) & np.isfinite(train.weight))))
+    if bad:
+        raise FitError(
+            f"{model}: {bad} of {len(train)} interactions have a weight that is not above 0 and finite. "
+            "Leave them out or give them one."
+        )
 
 
-def require_finite(model: str, **arrays: npt.NDArray[Any]) -> None:
+def not_finite(model: str) -> FitError:
+    """The error of a fit whose numbers ran away."""
+    return FitError(f"{model}: parameters are not finite. Lower the learning rate or raise the regularisation.")
+
+
+def require_finite(model: str, *arrays: npt.NDArray[Any]) -> None:
     """Check that fitted parameters are numbers.
 
     Raises:
-        FitError: some are NaN or infinite; says which array and how many.
+        FitError: some are NaN or infinite.
     """
-    for name, array in arrays.items():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise FitError(
-                f"{model}: {bad} of {array.size} values of {name} are not finite after the fit. "
-                "Lower the learning rate or raise the regularisation."
-            )
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise not_finite(model)
 
 
 def require_bound(model: str, key: str, value: float, low: float, high: float = np.inf) -> None:

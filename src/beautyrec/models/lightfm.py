@@ -11,7 +11,7 @@ import pandas as pd
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
-from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import Progress
 
@@ -86,11 +86,14 @@ class LightFM:
         positive = weight.copy()
         positive.data = np.ones_like(weight.data)
         for epoch in range(self.epochs):
-            model.fit_partial(positive, item_features=features, sample_weight=weight, epochs=1, num_threads=1)
+            try:
+                model.fit_partial(positive, item_features=features, sample_weight=weight, epochs=1, num_threads=1)
+            except ValueError:  # what it raises where an embedding is not finite; its input was checked
+                raise not_finite("lightfm") from None
             if on_progress:
                 on_progress(epoch + 1, self.epochs)
         bias, factors = model.get_item_representations(features)
-        require_finite("lightfm", user_factors=model.user_embeddings, item_factors=factors, item_bias=bias)
+        require_finite("lightfm", model.user_embeddings, factors, bias)
         return FactorRecommender(Known.of(train), model.user_embeddings, factors, bias)
 
     def _features(self, train: Interactions) -> csr_matrix:

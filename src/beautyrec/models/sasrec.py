@@ -79,5 +79,5 @@ class SASRec:
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from None
         user_factors, item_factors = fit_sasrec(self, train, seed, on_progress)
-        require_finite("sasrec", user_factors=user_factors, item_factors=item_factors)
+        require_finite("sasrec", user_factors, item_factors)
         return FactorRecommender(Known.of(train), user_factors, item_factors)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class TrainingRecord:
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
     """Within it torch draws from ``seed`` and takes only algorithms that repeat; both are put back after it."""
-    settings = torch.utils.deterministic
+    settings: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -88,7 +88,9 @@ def train(
     Raises:
         FitError: a loss is NaN or infinite; says in which epoch and step.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / plan.warm_up))
     losses: list[float] = []
     validations: list[float] = []
@@ -129,7 +131,7 @@ def _run_epoch(
         value = loss(batch)
         if not torch.isfinite(value):
             raise FitError(
-                f"training: the loss is {float(value)} in epoch {epoch + 1}, step {step + 1}. "
+                f"training: the loss is {float(value.detach())} in epoch {epoch + 1}, step {step + 1}. "
                 "Lower the learning rate or look for extreme values in the input."
             )
         optimiser.zero_grad(set_to_none=True)

@@ -1,1 +1,7 @@
 """A champion as files, and the scorer that other services import; needs the base install only."""
+
+from beautyrec.serving.artifact import Artifact, read_artifact, write_artifact
+from beautyrec.serving.manifest import Manifest, ModelCard
+from beautyrec.serving.scorer import Scorer
+
+__all__ = ["Artifact", "Manifest", "ModelCard", "Scorer", "read_artifact", "write_artifact"]

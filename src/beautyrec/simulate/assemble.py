@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data import schema
+from beautyrec.data.times import microseconds
 from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import SchemaError
 from beautyrec.simulate.config import WorldConfig
@@ -56,7 +57,7 @@ def assemble(
         SchemaError: purchases name a product that ``items`` lacks.
         ConfigError: settings that this catalogue can't meet.
     """
-    start = int(purchases[schema.TS].max().floor("D").as_unit("us").value) + DAY_US
+    start = microseconds(purchases[schema.TS].max().floor("D")) + DAY_US
     draws = iter(np.random.default_rng([seed, number]) for number in range(2, 8))
     catalogue = go_on_air(purchases, items, config, start, next(draws))
     users = Vocabulary.from_ids(purchases[schema.USER_ID])

@@ -18,48 +18,57 @@ from beautyrec.simulate.month import Month, Stage, play
 from beautyrec.simulate.response import Response, sigmoid
 from beautyrec.types import FloatArray, Progress
 
-PASSES = 8
-"""Most passes over the month."""
+PASSES = 6
+"""Most passes over a month..."""
+
+ATTEMPTS = 5
+"""...and most months, each with random numbers of its own, before giving up."""
 
 TOLERANCE = 5e-4
 """Relative error of both rates at which a month is kept."""
 
-_STEPS = 200
+_STEPS = 100
+_PRECISION = 1e-8  # of the logit of a rate
 
 
 def settle(stage: Stage, response: Response, on_progress: Progress | None = None) -> tuple[Response, Month]:
     """The response with its intercepts, and the month played with them.
 
+    In a small world one order can sell a product out and so move a rate by more than the tolerance, whichever way the
+    intercepts lean. Where a month does not settle within `PASSES` passes, it is begun again with other random numbers.
+
+    Args:
+        stage: the month's rooms.
+        response: how viewers respond; its intercepts are not read.
+        on_progress: called with days played and the most that there can be.
+
     Raises:
-        ConfigError: the rates can't be reached, or did not settle within `PASSES` passes.
+        ConfigError: the rates can't be reached, or did not settle in `ATTEMPTS` months.
     """
     config = response.config
-    days = config.days * PASSES
-    click_rate = config.click_rate / response.attention.mean()
-    response = replace(response, click_intercept=_logit(click_rate) - 0.4, order_intercept=_logit(0.2))
-    for number in range(PASSES):
-        month = play(stage, response, _report(on_progress, number * config.days, days))
+    total = config.days * PASSES
+    a, b = _logit(min(config.click_rate / response.attention.mean(), 0.5)) - 0.4, _logit(0.2)
+    for number in range(PASSES * ATTEMPTS):
+        response = replace(response, click_intercept=a, order_intercept=b)
+        played = replace(stage, attempt=number // PASSES)
+        month = play(played, response, _report(on_progress, number * config.days, total))
         click, order = response.logits(month.places, stage.grounds, month.live)
         shown = (month.live >= 0) * response.attention
-        now = _rates(click + response.click_intercept, order + response.order_intercept, shown)
+        now = _rates(click + a, order + b, shown)
         if max(abs(now[0] / config.click_rate - 1), abs(now[1] / config.room_conversion - 1)) < TOLERANCE:
             if on_progress is not None:
-                on_progress(days, days)
+                on_progress(total, total)
             return response, month
         a = solve_clicks(click, shown, config.click_rate)
         b = solve_orders(sigmoid(click + a) * shown, order, config.room_conversion)
-        response = replace(response, click_intercept=a, order_intercept=b)
     raise ConfigError(
-        f"world: click rate and room conversion came to {now[0]:.5f} and {now[1]:.5f} after {PASSES} passes, not to "
-        f"{config.click_rate} and {config.room_conversion}: stock decides too much. Raise stock_median."
+        f"world: click rate and room conversion came to {now[0]:.5f} and {now[1]:.5f}, not to {config.click_rate} and "
+        f"{config.room_conversion}, after {PASSES * ATTEMPTS} passes: stock decides too much. Raise stock_median."
     )
 
 
 def solve_clicks(logit: FloatArray, attention: FloatArray, target: float) -> float:
     """The intercept ``a`` at which ``attention * sigmoid(logit + a)`` adds up to ``target`` clicks an impression.
-
-    The slope of the log of the rate in ``a`` lies between 0 and 1, so ``a += log(target / rate)`` never overshoots
-    and converges from anywhere.
 
     Args:
         logit: [N, K] without the intercept.
@@ -78,7 +87,7 @@ def solve_clicks(logit: FloatArray, attention: FloatArray, target: float) -> flo
     most = attention.sum() / impressions
     if target >= most:
         raise ConfigError(f"world: click_rate is {target} but attention alone allows {most:.4f}. Lower it.")
-    return _climb(lambda a: float((attention * sigmoid(logit + a)).sum() / impressions), target)
+    return _rise(lambda a: float((attention * sigmoid(logit + a)).sum() / impressions), target, float(most))
 
 
 def solve_orders(click: FloatArray, logit: FloatArray, target: float) -> float:
@@ -100,7 +109,7 @@ def solve_orders(click: FloatArray, logit: FloatArray, target: float) -> float:
             f"world: room_conversion is {target} but only {most:.4f} of viewers click at all. "
             "Lower it or raise click_rate."
         )
-    return _climb(lambda b: float((1 - np.prod(1 - click * sigmoid(logit + b), axis=1)).mean()), target)
+    return _rise(lambda b: float((1 - np.prod(1 - click * sigmoid(logit + b), axis=1)).mean()), target, most)
 
 
 def _rates(click: FloatArray, order: FloatArray, attention: FloatArray) -> tuple[float, float]:
@@ -110,23 +119,35 @@ def _rates(click: FloatArray, order: FloatArray, attention: FloatArray) -> tuple
     return float(chance.sum() / (attention > 0).sum()), float(bought.mean())
 
 
-def _climb(rate: Callable[[float], float], target: float) -> float:
-    """Where ``rate`` is ``target``, to 1e-7 relative; the slope of its log lies between 0 and 1."""
-    at = 0.0
+def _rise(rate: Callable[[float], float], target: float, most: float) -> float:
+    """Where the rising ``rate`` is ``target``: the secant method on logit(rate / most), held within its bracket.
+
+    That logit is a straight line of slope 1 where all chances are alike, so few evaluations do.
+    """
+    low, high, at, slope = -np.inf, np.inf, 0.0, 1.0
+    before: tuple[float, float] | None = None
     for _ in range(_STEPS):
-        step = float(np.log(target / rate(at)))
-        at += step
-        if abs(step) < 1e-7:
+        level = _logit(rate(at) / most)
+        gap = _logit(target / most) - level
+        if abs(gap) < _PRECISION:
             return at
-    raise ConfigError(f"world: a rate of {target} is too close to the largest that can be. Lower it.")
+        low, high = (at, high) if gap > 0 else (low, at)
+        if before is not None and at != before[0]:
+            slope = max((level - before[1]) / (at - before[0]), 0.05)
+        before, at = (at, level), at + gap / slope
+        if not low < at < high:
+            at = (low + high) / 2
+    raise ConfigError(f"world: a rate of {target} is too close to {most:.6f}, the largest there can be. Lower it.")
 
 
 def _logit(chance: float) -> float:
-    return float(np.log(chance / (1 - chance))) if chance < 1 else 0.0
+    """Log odds, of a chance held within 1e-15 of 0 and 1."""
+    held = min(max(chance, 1e-15), 1 - 1e-15)
+    return float(np.log(held / (1 - held)))
 
 
 def _report(on_progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
     """Days done in one pass as days done in all."""
     if on_progress is None:
         return None
-    return lambda day: on_progress(before + day, total)
+    return lambda day: on_progress(min(before + day, total - 1), total)

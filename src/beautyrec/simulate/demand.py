@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data import schema
+from beautyrec.data.times import microseconds
 from beautyrec.errors import ConfigError
 from beautyrec.simulate.config import SIMULATED
 from beautyrec.simulate.live import DAY_US, HOUR_US, Catalogue
@@ -64,7 +65,7 @@ def expected_demand(
     kind = response.config.scenes[int(scene[0])]
     discount = (kind.discount_low + kind.discount_high) / 2 if plan.discount is None else plan.discount
     price = np.maximum(np.round(catalogue.price * (1 - discount), 2), 0.01)
-    start = int(plan.starts_at.tz_convert("UTC").as_unit("us").value)
+    start = microseconds(plan.starts_at)
     day = np.array([(start - stage.depot.start) // DAY_US])
     grounds = lay_grounds(response.effects, catalogue, price[None], scene, np.array([-1]), day)
     who = _viewers(stage.schedule, int(scene[0]))

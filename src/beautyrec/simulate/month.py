@@ -57,13 +57,23 @@ class Month:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """All that a month hangs on apart from the two intercepts of the response."""
+    """All that a month hangs on apart from the two intercepts of the response.
+
+    Args:
+        schedule: rooms, prices, audiences.
+        grounds: what the rooms say of the products.
+        filling: what shelves are filled by.
+        depot: deliveries.
+        seed: of the slates, clicks and orders.
+        attempt: likewise; see `beautyrec.simulate.calibrate.settle`.
+    """
 
     schedule: Schedule
     grounds: Grounds
     filling: Filling
     depot: Depot
     seed: int
+    attempt: int = 0
 
 
 def play(stage: Stage, response: Response, on_day: Callable[[int], None] | None = None) -> Month:
@@ -92,22 +102,24 @@ def play(stage: Stage, response: Response, on_day: Callable[[int], None] | None 
 
 def _play_room(stage: Stage, response: Response, room: int, stock: IntArray) -> Month:
     """One room as a month of its own: its shelf, then all its viewers at once."""
-    rng = np.random.default_rng([stage.seed, 21, room])
+    rng = np.random.default_rng([stage.seed, 21, room, stage.attempt])
     depot, schedule = stage.depot, stage.schedule
     day = (int(schedule.start[room]) - depot.start) / DAY_US
-    shelf = stage.filling.shelf(room, int(schedule.size[room]), day, stock)
+    size = int(schedule.size[room])
+    candidates = stage.filling.candidates(room, size, day)
+    columns = stage.filling.on_shelf(candidates, size, stock)
+    shelf = candidates[columns]
     draw = stage.filling.legacy(room, shelf)
     user_ix, ts = schedule.audience[room], schedule.entry[room]
     places = Places(user_ix, np.full(len(user_ix), room), ts % DAY_US // HOUR_US)
-    first_draw = np.broadcast_to(draw, (len(user_ix), len(draw)))
-    shown = plackett_luce.sample(first_draw, response.config.slate_size, rng)
+    shown = _slates(len(user_ix), columns, draw, len(candidates), response.config.slate_size, rng)
     live = np.where(shown >= 0, shelf[shown], -1)
     click, order = response.chances(places, stage.grounds, live)
     chance = rng.random((2, *shown.shape))
     clicked = chance[0] < click * response.attention
     click_at = ts[:, None] + _delay(2, 25, shown.shape, rng)
     order_at = click_at + _delay(20, 150, shown.shape, rng)
-    propensity = plackett_luce.conditional(first_draw, shown)
+    propensity = plackett_luce.conditional(np.broadcast_to(draw, (len(user_ix), len(draw))), shown)
     return Month(
         shelf=shelf[None],
         draw=draw[None],
@@ -123,6 +135,18 @@ def _play_room(stage: Stage, response: Response, room: int, stock: IntArray) -> 
         click_at=click_at,
         order_at=order_at,
     )
+
+
+def _slates(
+    requests: int, columns: IntArray, draw: FloatArray, candidates: int, k: int, rng: np.random.Generator
+) -> IntArray:
+    """[requests, k] columns of the shelf, drawn over all candidates, of which there are as many in every pass."""
+    chances = np.zeros(candidates)
+    chances[columns] = draw
+    drawn = plackett_luce.sample(np.broadcast_to(chances, (requests, candidates)), k, rng)
+    place = np.full(candidates + 1, -1, dtype=np.int64)
+    place[columns] = np.arange(len(columns))
+    return place[drawn]
 
 
 def _delay(least: float, usual: float, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:

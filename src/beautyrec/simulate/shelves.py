@@ -74,26 +74,33 @@ class Filling:
         """Keeps the standardised popularity."""
         object.__setattr__(self, "popularity", self.catalogue.popularity)
 
-    def shelf(self, room: int, size: int, day: float, stock: IntArray) -> IntArray:
-        """[size] products on the shelf, ascending: those with the largest keys that are launched and in stock.
+    def candidates(self, room: int, size: int, day: float) -> IntArray:
+        """[M] the room's list: twice as many launched products as the shelf needs, largest keys first.
+
+        It does not hang on stock, so that a product more or less in stock leaves the draws for all others as they are.
 
         Args:
             room: index of the room.
-            size: products wanted; fewer come where fewer can.
+            size: products wanted on the shelf.
             day: days from the start of the month.
-            stock: [L] units there are.
+        """
+        key = np.where(self.catalogue.launch_day <= day, self.key[room], -np.inf)
+        order = np.argsort(-key)
+        return order[: min(2 * size, int(np.isfinite(key).sum()))]
+
+    def on_shelf(self, candidates: IntArray, size: int, stock: IntArray) -> IntArray:
+        """[at most size] which candidates, as columns of the list, come on the shelf: the first that are in stock.
 
         Raises:
             ConfigError: fewer products than a slate are there.
         """
-        can = (self.catalogue.launch_day <= day) & (stock >= self.config.stock_reserve)
-        if (there := int(can.sum())) < self.config.slate_size:
+        columns = np.flatnonzero(stock[candidates] >= self.config.stock_reserve)[:size]
+        if len(columns) < self.config.slate_size:
             raise ConfigError(
-                f"world: on day {day:.1f} only {there} products are launched and in stock, a slate needs "
+                f"world: a room has only {len(columns)} products that are launched and in stock, a slate needs "
                 f"{self.config.slate_size}. Raise stock_median or live_items."
             )
-        key = np.where(can, self.key[room], -np.inf)
-        return np.sort(np.argpartition(-key, min(size, there) - 1)[: min(size, there)])
+        return columns
 
     def legacy(self, room: int, shelf: IntArray) -> FloatArray:
         """[size] first-draw chances of the legacy policy: a softmax of popularity and noise, a little for everyone."""

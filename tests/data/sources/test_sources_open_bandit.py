@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from beautyrec.data.sources import fetcher
 from beautyrec.data.sources.fetch_open_bandit import download_wheel, fetch_open_bandit
 from beautyrec.data.sources.open_bandit import OpenBanditLog, action_probabilities, read_open_bandit
 from beautyrec.errors import SchemaError, SourceError
@@ -185,3 +186,7 @@ def test_fetch_without_an_index_says_so(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"pip could not download obp==0\.4\.1 .*No matching distribution"):
         fetch_open_bandit(tmp_path / "data", download_wheel)
     assert not (tmp_path / "data" / "open-bandit").exists()
+
+
+def test_fetcher_by_name():
+    assert fetcher("open-bandit") is fetch_open_bandit

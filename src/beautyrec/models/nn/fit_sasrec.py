@@ -42,7 +42,9 @@ def fit_sasrec(
     config: SASRec, log: Interactions, seed: int, on_progress: Progress | None
 ) -> tuple[Float32Array, Float32Array]:
     """Factors of users [U, d] and of items [I, d]; users without a history get zeros."""
-    shape = SASRecShape(len(log.items), config.width, config.inner, config.blocks, config.heads, config.max_len, config.dropout)
+    shape = SASRecShape(
+        len(log.items), config.width, config.inner, config.blocks, config.heads, config.max_len, config.dropout
+    )
     held = _held_out(log, config.validation_users, np.random.default_rng([seed, 0]))
     with deterministic(seed):
         network = SASRecNetwork(shape)

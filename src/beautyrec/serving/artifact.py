@@ -1,0 +1,200 @@
+"""A fitted model as a folder of files: no pickle, no code, every byte checked before any is used.
+
+======================  ===============================================================================================
+``manifest.json``       format, kind and family of the model, where it comes from, size and SHA-256 of every file
+``arrays.safetensors``  the arrays of the model
+``users.parquet``       the ids of the users, in the order of the arrays (recommenders only)
+``items.parquet``       the ids of the items, likewise
+======================  ===============================================================================================
+
+The folder is written under another name, flushed and renamed, and never changed afterwards: a new model is a new
+folder. Checksums find damage; they are no signature, so read artifacts from places that you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import beautyrec
+from beautyrec.errors import ArtifactError, BeautyrecError
+from beautyrec.files import atomic_folder
+from beautyrec.models.base import Recommender
+from beautyrec.models.recommenders import RECOMMENDERS
+from beautyrec.models.state import ModelState
+from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
+from beautyrec.serving.soundness import check_numbers, check_recommender, check_trees
+from beautyrec.serving.tensors import read_tensors, write_tensors
+from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
+
+ARRAYS = "arrays.safetensors"
+FUNNEL = "funnel_trees"
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A model that was read back.
+
+    Args:
+        folder: where it lies.
+        manifest: what is known of it.
+        model: a ``Recommender`` or a ``FunnelModel``; its arrays are read-only views of the files.
+    """
+
+    folder: Path
+    manifest: Manifest
+    model: Any
+
+
+def write_artifact(folder: str | Path, state: ModelState, card: ModelCard) -> Manifest:
+    """Write a model as an artifact, whole or not at all. The same state and card give the same files.
+
+    Args:
+        folder: where to; a folder that is there is replaced.
+        state: of the model, from its ``state()``.
+        card: what is to be known of it.
+
+    Returns:
+        What was written into the manifest.
+
+    Raises:
+        ArtifactError: an array or a value that cannot be stored, or a state of an unknown kind.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> vocabularies = {"users_ids": np.array([7]), "items_ids": np.array([1, 2])}
+        >>> seen = {"seen_indptr": np.array([0, 1]), "seen_item_ix": np.array([0])}
+        >>> numbers = {name: np.ones(2, np.float32) for name in ("popularity", "item_score")}
+        >>> state = ModelState("item_scores", {**vocabularies, **seen, **numbers}, {})
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     manifest = write_artifact(f"{place}/champion", state, ModelCard("popularity"))
+        ...     read_artifact(f"{place}/champion").manifest == manifest
+        True
+    """
+    build(state)
+    if Path(folder).is_file():
+        raise ArtifactError(f"'{folder}' is a file; an artifact is a folder. Remove it or name another place.")
+    with atomic_folder(folder) as temporary:
+        stored = {name: array for name, array in state.arrays.items() if not _in_vocabulary(name)}
+        write_tensors(temporary / ARRAYS, stored)
+        for name in NAMES:
+            if array_names(name) & set(state.arrays):
+                write_vocabulary(temporary / f"{name}.parquet", name, state.arrays)
+        files = {path.name: _entry(path.read_bytes()) for path in sorted(temporary.iterdir())}
+        manifest = Manifest(state.kind, dict(state.meta), card, beautyrec.__version__, files)
+        content = manifest.to_bytes()
+        (temporary / MANIFEST).write_bytes(content)
+    return Manifest.from_bytes(content)
+
+
+def read_artifact(folder: str | Path) -> Artifact:
+    """The model that was written to ``folder``; the arrays are mapped, not copied.
+
+    Raises:
+        ArtifactError: there is no artifact, a file is missing, unexpected, a link, cut or changed, the format is newer,
+            the kind is unknown, or the arrays do not fit together.
+    """
+    place = Path(folder)
+    try:
+        manifest = Manifest.from_bytes(bytes(_content(place / MANIFEST, LARGEST_MANIFEST)))
+        _check_names(place, manifest)
+        contents = {name: _checked(place / name, entry) for name, entry in manifest.files.items()}
+        arrays = read_tensors(contents.pop(ARRAYS))
+        for name in NAMES:
+            if f"{name}.parquet" in contents:
+                arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name)
+        return Artifact(place, manifest, build(ModelState(manifest.kind, arrays, manifest.meta)))
+    except ArtifactError as error:
+        raise ArtifactError(f"artifact '{place}': {error}") from None
+
+
+def build(state: ModelState) -> Any:
+    """The model of a state, after checks of all that a wrong state could do harm with.
+
+    Returns:
+        A ``Recommender``, or a ``FunnelModel`` for the kind ``funnel_trees``.
+
+    Raises:
+        ArtifactError: the kind is unknown, or the arrays do not fit together.
+    """
+    if state.kind != FUNNEL and state.kind not in RECOMMENDERS:
+        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, FUNNEL])}.")
+    try:
+        check_numbers(state)
+        return _funnel(state) if state.kind == FUNNEL else _recommender(state)
+    except ArtifactError:
+        raise
+    except (BeautyrecError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise ArtifactError(f"the arrays are not those of a model of the kind '{state.kind}': {error!r}.") from None
+
+
+def _recommender(state: ModelState) -> Recommender:
+    model = RECOMMENDERS[state.kind].from_state(state)
+    for vocabulary in (model.users, model.items):
+        if not vocabulary.ids.is_unique:
+            raise ArtifactError("a vocabulary has an id twice.")
+    check_recommender(state, len(model.users), len(model.items))
+    return model
+
+
+def _funnel(state: ModelState) -> Any:
+    from beautyrec.models.funnel import FunnelModel
+
+    features = state.meta.get("features")
+    if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
+        raise ArtifactError("the names of the features are missing.")
+    for prefix in ("click_", "order_"):
+        check_trees(state, prefix, len(features))
+    return FunnelModel.from_state(state)
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    """Raise unless the folder holds the files of the manifest and no other."""
+    known = {ARRAYS, *(f"{name}.parquet" for name in NAMES)}
+    if ARRAYS not in manifest.files or not known.issuperset(manifest.files):
+        raise ArtifactError(f"the manifest names the files {sorted(manifest.files)}; known are {sorted(known)}.")
+    there, wanted = {path.name for path in folder.iterdir()}, {MANIFEST, *manifest.files}
+    if there != wanted:
+        raise ArtifactError(
+            f"files are missing: {sorted(wanted - there)}, or too many: {sorted(there - wanted)}. Write it again."
+        )
+
+
+def _checked(path: Path, entry: FileEntry) -> Any:
+    """A map of a file that has the size and the checksum of its entry."""
+    content = _content(path, None)
+    if _entry(content) != entry:
+        raise ArtifactError(
+            f"'{path.name}' was changed or cut after it was written: it has {len(content)} bytes, the manifest says "
+            f"{entry.bytes}, or the checksum is another. Write the artifact again."
+        )
+    return content
+
+
+def _content(path: Path, largest: int | None) -> Any:
+    """A read-only map of a plain file; links, devices and empty files are refused."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArtifactError(f"'{path.name}' cannot be opened: {error.strerror}. Check the path.") from None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size or found.st_size > (largest or found.st_size):
+            raise ArtifactError(f"'{path.name}' is no plain file, is empty, or is too large ({found.st_size} bytes).")
+        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(handle)
+
+
+def _entry(content: Any) -> FileEntry:
+    return FileEntry(len(content), hashlib.sha256(content).hexdigest())
+
+
+def _in_vocabulary(array: str) -> bool:
+    return any(array in array_names(name) for name in NAMES)
