@@ -117,7 +117,7 @@ def line(steps=20):
 
 def test_training_goes_down_the_loss():
     net, batches, loss = line()
-    record = train(net, batches, loss, TrainingPlan(epochs=30, learning_rate=0.05, warm_up=1))
+    record = train(net, batches, loss, TrainingPlan(epochs=30, learning_rate=0.05, warm_up=1, last_rate=1.0))
     assert abs(net.weight.item() - 1) < 1e-2
     assert record.best_epoch == 29
     assert len(record.losses) == 30
@@ -132,7 +132,7 @@ def test_training_stops_without_progress_and_keeps_the_best():
         seen.append(net.weight.item())
         return next(metric)
 
-    plan = TrainingPlan(epochs=6, learning_rate=0.05, patience=3, warm_up=1)
+    plan = TrainingPlan(epochs=6, learning_rate=0.05, patience=3, warm_up=1, last_rate=1.0)
     record = train(net, batches, loss, plan, validate=validate, on_progress=lambda *a: calls.append(a))
     assert record.validations == (1.0, 3.0, 2.0, 3.0, 1.0)
     assert record.best_epoch == 1

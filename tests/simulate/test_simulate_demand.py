@@ -28,8 +28,7 @@ def test_demand_is_the_mean_over_the_scenes_viewers(world, tonight):
     )
     effects, viewers = response.effects, response.viewers
     price = round(world.catalogue.price[item] * 0.5, 2)
-    listed = world.catalogue.relative[world.catalogue.rows[item]]
-    relative = np.clip(listed + np.log(price / world.catalogue.price[item]), -1.5, 1.5)
+    relative = np.clip(np.log(price / world.catalogue.median[world.catalogue.rows[item]]), -1.5, 1.5)
     taste = np.clip(viewers.taste.users[who] @ viewers.taste.items[item], -3, 3)
     scene, group = 2, world.catalogue.category[item]
     click = response.click_intercept + effects.appeal[item] + 0.5 * taste + viewers.whim[who, group]

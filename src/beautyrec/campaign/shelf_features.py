@@ -13,7 +13,17 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import ITEM_ID, POSITION, ROOM_ID, STARTS_AT, USER_ID
+from beautyrec.data.schema import (
+    CLICKED,
+    EVENT_ID,
+    ITEM_ID,
+    ORDERED,
+    POSITION,
+    ROOM_ID,
+    STARTS_AT,
+    TS,
+    USER_ID,
+)
 from beautyrec.data.slates import Slates
 from beautyrec.features.builder import AS_OF
 from beautyrec.features.feature_set import FeatureSet
@@ -29,7 +39,7 @@ def room_starts(log: EventLog) -> pd.Series[pd.Timestamp]:
 def impression_rows(
     log: EventLog, features: FeatureSet, impressions: pd.DataFrame, on_progress: Progress | None = None
 ) -> pd.DataFrame:
-    """The impressions with their features beside them, to fit a funnel model on.
+    """What a funnel model is fitted on: ids, ``ts``, ``clicked`` and ``ordered`` of each impression, and its features.
 
     Args:
         log: what features are computed from.
@@ -39,7 +49,8 @@ def impression_rows(
     """
     shown = impressions[impressions[ROOM_ID].notna()].reset_index(drop=True)
     keys = shown[[USER_ID, ITEM_ID, ROOM_ID, POSITION]].assign(**{AS_OF: shown[ROOM_ID].map(room_starts(log))})
-    return shown.join(features.compute(log, keys, on_progress).astype(np.float32))
+    kept = shown[[EVENT_ID, USER_ID, ITEM_ID, ROOM_ID, TS, CLICKED, ORDERED]]
+    return kept.join(features.compute(log, keys, on_progress).astype(np.float32))
 
 
 def shelf_keys(log: EventLog, slates: Slates) -> pd.DataFrame:

@@ -148,7 +148,7 @@ class SlateEvidence:
             return wide.reshape(len(first), -1)
 
         def all_outcomes(outcomes: Outcomes) -> Outcomes:
-            return Outcomes(*(side_by_side(outcomes.of(name)) if name in outcomes.names else None for name in OUTCOMES))
+            return Outcomes(**{name: side_by_side(outcomes.of(name)) for name in outcomes.names})
 
         return SlateEvidence(
             side_by_side(self.weight),

@@ -53,6 +53,10 @@ ROOM_CONVERSION = Metric(
     "room_conversion", "buyers per viewer of a room", lambda t: t.converted / t.requests, "ordered", ("ordered",)
 )
 REVENUE_PER_VIEWER = Metric(
-    "revenue_per_viewer", "money per viewer of a room", lambda t: t.revenue / t.requests, "ordered", ("ordered", "revenue")
+    "revenue_per_viewer",
+    "money per viewer of a room",
+    lambda t: t.revenue / t.requests,
+    "ordered",
+    ("ordered", "revenue"),
 )
 METRICS = (CTR, CVR, CTCVR, ROOM_CONVERSION, REVENUE_PER_VIEWER)

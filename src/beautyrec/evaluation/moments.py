@@ -79,7 +79,7 @@ class Moments:
     def variance(self, of: Smooth) -> float:
         """Variance of ``of`` at the means by the delta method: ``g' covariance g / n`` with ``g`` its gradient."""
         gradient = self.gradient(of)
-        return float(max(gradient @ self.covariance @ gradient, 0.0) / self.count)
+        return max(float(gradient @ self.covariance @ gradient), 0.0) / self.count
 
 
 def cluster_sums(rows: FloatArray, cluster: npt.NDArray[Any]) -> FloatArray:

@@ -105,7 +105,7 @@ def _rates(item_ix: IntArray, outcomes: FloatArray, n_items: int) -> tuple[Float
     item = item_ix[row, position]
     shown = np.bincount(item * positions + position, minlength=n_items * positions).reshape(n_items, positions)
     clicked, ordered, revenue = outcomes[row, position].T
-    clicks, orders, money = (np.bincount(item, weights=part, minlength=n_items) for part in (clicked, ordered, revenue))
+    clicks, orders, money = (_per_item(item, part, n_items) for part in (clicked, ordered, revenue))
     by_position = np.bincount(position, weights=clicked, minlength=positions)
     attention = np.ones(positions)
     for _ in range(_ROUNDS):
@@ -135,6 +135,10 @@ def shrunk(count: FloatArray, exposure: FloatArray) -> FloatArray:
     squares = (expected**2).sum()
     shape = float(np.clip(squares / extra, 0.5, 1e6)) if extra > 0 else 1e6
     return (count + shape) / (exposure + shape / overall)
+
+
+def _per_item(item: IntArray, part: FloatArray, n_items: int) -> FloatArray:
+    return np.bincount(item, weights=part, minlength=n_items).astype(np.float64)
 
 
 def _ratio(above: float, below: float) -> float:

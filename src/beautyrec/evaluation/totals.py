@@ -65,17 +65,20 @@ class Ledger:
     def logging(self, means: Any) -> Totals:
         """Totals of the log as functions of the column means [m]."""
         column = self._named(means)
-        outcomes = (column.get(f"logged {name}", 0.0) for name in (*OUTCOMES, "converted"))
-        return Totals(column["requests"], column["impressions"], *outcomes)
+        outcomes = {name: column.get(f"logged {name}", 0.0) for name in (*OUTCOMES, "converted")}
+        return Totals(column["requests"], column["impressions"], **outcomes)
 
     def target(self, means: Any) -> Totals:
         """Totals under the target policy as functions of the column means [m]."""
         column = self._named(means)
         u = column["impressions"] / column["weight"] if self.self_normalised else 1.0
-        outcomes = (column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u for name in OUTCOMES)
+        clicked, ordered, revenue = (
+            column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u for name in OUTCOMES
+        )
         powers = [name for name in self.names if name.startswith("unconverted")]
         unconverted = sum(column[name] * u**power for power, name in enumerate(powers))
-        return Totals(column["requests"], column["impressions"], *outcomes, column["requests"] - unconverted)
+        requests, impressions = column["requests"], column["impressions"]
+        return Totals(requests, impressions, clicked, ordered, revenue, requests - unconverted)
 
     def values(self, metric: Metric) -> tuple[Any, Any]:
         """The metric under the target and the logging policy, each a function of the column means."""

@@ -20,7 +20,7 @@ from beautyrec.data.schema import (
 )
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.history import attach, sums_before
+from beautyrec.features.history import sums_before
 
 ACTIONS = (CLICK, "cart", "favourite", ORDER)
 """What a viewer does of his own will, and so counts as heat."""
@@ -58,7 +58,7 @@ class ItemHeat:
         events = _counted(log, {"item_heat": ACTIONS})
         windows = {f"{days}d": days for days in self.days}
         known = sums_before(events, keys, [ITEM_ID], ["item_heat"], windows)
-        return attach(keys, known, [ITEM_ID]).select(ROW, *(feature.name for feature in self.features))
+        return known.select(ROW, *(feature.name for feature in self.features))
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,8 @@ class HeatTrend:
         """Log ratio of two counts by product."""
         events = _counted(log, {"heat": ACTIONS})
         known = sums_before(events, keys, [ITEM_ID], ["heat"], {"short": self.short, "long": self.long})
-        joined = attach(keys, known, [ITEM_ID])
-        expected = 1 + joined["heat_long"] * (self.short / self.long)
-        return joined.select(ROW, item_heat_trend=((1 + joined["heat_short"]) / expected).ln())
+        expected = 1 + known["heat_long"] * (self.short / self.long)
+        return known.select(ROW, item_heat_trend=((1 + known["heat_short"]) / expected).ln())
 
 
 @dataclass(frozen=True)
@@ -233,8 +232,7 @@ def _smoothed_rate(
     events = events.left_join(categories, ITEM_ID).drop(f"{ITEM_ID}_right")
     rate = None
     for by, strength in (((), 0.0), ((CATEGORY,), strengths[1]), ((ITEM_ID,), strengths[0])):
-        known = sums_before(events, keys, by, ["successes", "trials"], {"known": days})
-        keys = attach(keys, known, by)
+        keys = sums_before(events, keys, by, ["successes", "trials"], {"known": days})
         successes = keys["successes_known"]
         trials = ibis.greatest(keys["trials_known"], successes)
         prior = 0.0 if rate is None else strength * keys["rate"]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, TS, USER_ID
 from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
-from beautyrec.features.history import ALL, attach, latest_before, sums_before
+from beautyrec.features.history import ALL, latest_before, sums_before
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class UserRecency:
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Days since the last event by viewer."""
         known = latest_before(log.events, keys, [USER_ID])
-        joined = attach(keys, known, [USER_ID])
-        since = joined[AS_OF].delta(joined[TS], unit="microsecond")
-        return joined.select(ROW, user_recency=since / (SECONDS_A_DAY * 1e6))
+        since = known[AS_OF].delta(known[TS], unit="microsecond")
+        return known.select(ROW, user_recency=since / (SECONDS_A_DAY * 1e6))
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _smoothed_share(log: EventLog, keys: Any, attribute: str, strength: float) -
     attributes = log.items.select(ITEM_ID, attribute)
     events = events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
     for name, by in {"all": (), "theirs": (USER_ID,), "of_it": (attribute,), "of_both": (USER_ID, attribute)}.items():
-        keys = attach(keys, sums_before(events, keys, by, ["n"], {name: ALL}), by)
+        keys = sums_before(events, keys, by, ["n"], {name: ALL})
     everybody = keys["n_of_it"] / keys["n_all"].nullif(0)
     share = (keys["n_of_both"] + strength * everybody) / (keys["n_theirs"] + strength)
     return keys.mutate(share=ibis.ifelse(keys[attribute].isnull(), ibis.null("float64"), share))

@@ -50,7 +50,6 @@ def run_job(
     console = console or Console(quiet=True)
     data = find_data(data_folder)
     folder = output or Path(config.output)
-    folder.mkdir(parents=True, exist_ok=True)
     job = MainJob(config, data, folder, Steps(console))
     summary = job.run()
     write_summary(summary, folder / "summary.json")
@@ -78,6 +77,7 @@ class MainJob:
     def run(self) -> Summary:
         """All steps in their order."""
         purchases = self._read()
+        self.folder.mkdir(parents=True, exist_ok=True)
         ranking = self.ranking(purchases)
         with self.steps.step("simulate the month of live rooms") as on_progress:
             world = build_world(purchases, self.config, on_progress)

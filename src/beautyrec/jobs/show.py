@@ -91,9 +91,10 @@ def _lift(summary: Summary) -> Table:
             table.add_row(str(model), "", str(rows["reasons"].iloc[0]))
             continue
         for metric in SHOWN:
-            mine = rows[rows["metric"] == metric].set_index("estimator")
-            told = [interval(mine.loc[name].squeeze()) for name in ("snips", "dr")]
-            verdict = VERDICTS[str(mine.loc["dr", "verdict"])]
+            mine = rows[rows["metric"] == metric]
+            by_name = {str(row["estimator"]): row for _, row in mine.iterrows()}
+            told = [interval(by_name[name]) for name in ("snips", "dr")]
+            verdict = VERDICTS[str(by_name["dr"]["verdict"])]
             true = percent(mine["true"].iloc[0], 0, sign=True)
             table.add_row(str(model), metric.replace("_", " "), *told, true, verdict)
     return table

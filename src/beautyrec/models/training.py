@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,25 @@ class TrainingPlan:
     """Epochs without a better validation after which training stops."""
     warm_up: int = 100
     """Steps over which the learning rate rises to its value."""
+    last_rate: float = 0.1
+    """Share of the learning rate in the last epoch; it falls by the same amount from epoch to epoch."""
     clip_norm: float = 5.0
     """Longest gradient taken; longer ones are shortened to it."""
+
+    def rate(self, epoch: int, step: int) -> float:
+        """The learning rate of a step: rises over the warm-up, then falls from epoch to epoch.
+
+        Args:
+            epoch: from 0.
+            step: steps taken before it, over all epochs.
+
+        Example:
+            >>> plan = TrainingPlan(epochs=3, learning_rate=1.0, warm_up=2)
+            >>> [round(plan.rate(epoch, step), 2) for epoch, step in [(0, 0), (0, 1), (1, 9), (2, 18)]]
+            [0.5, 1.0, 0.55, 0.1]
+        """
+        fallen = (1 - self.last_rate) * epoch / max(1, self.epochs - 1)
+        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * (1 - fallen)
 
 
 @dataclass(frozen=True)
@@ -91,13 +109,14 @@ def train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / plan.warm_up))
     losses: list[float] = []
     validations: list[float] = []
     best_epoch, best_weights = -1, network.state_dict()
+    step = 0
     for epoch in range(plan.epochs):
         network.train()
-        losses.append(_run_epoch(network, batches(epoch), loss, optimiser, schedule, plan.clip_norm, epoch))
+        mean, step = _run_epoch(network, batches(epoch), loss, optimiser, plan, epoch, step)
+        losses.append(mean)
         network.eval()
         if validate is not None:
             with torch.no_grad():
@@ -121,23 +140,24 @@ def _run_epoch(
     batches: Iterable[Batch],
     loss: Callable[[Batch], Tensor],
     optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    clip_norm: float,
+    plan: TrainingPlan,
     epoch: int,
-) -> float:
-    """One pass; the mean loss of its steps."""
-    total, steps = 0.0, 0
-    for step, batch in enumerate(batches):
+    first_step: int,
+) -> tuple[float, int]:
+    """One pass; the mean loss of its steps, and the number of steps taken since the beginning."""
+    losses: list[float] = []
+    for step, batch in enumerate(batches, start=first_step):
         value = loss(batch)
-        if not torch.isfinite(value):
+        losses.append(float(value.detach()))
+        if not math.isfinite(losses[-1]):
             raise FitError(
-                f"training: the loss is {float(value.detach())} in epoch {epoch + 1}, step {step + 1}. "
+                f"training: the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}. "
                 "Lower the learning rate or look for extreme values in the input."
             )
+        for group in optimiser.param_groups:
+            group["lr"] = plan.rate(epoch, step)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+        nn.utils.clip_grad_norm_(network.parameters(), plan.clip_norm)
         optimiser.step()
-        schedule.step()
-        total, steps = total + float(value.detach()), steps + 1
-    return total / max(1, steps)
+    return sum(losses) / max(1, len(losses)), first_step + len(losses)

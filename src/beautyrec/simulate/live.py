@@ -29,13 +29,14 @@ class Catalogue:
     Args:
         table: one row a product, launches last: the columns of the log's ``items`` table.
         items: vocabulary of the table's ids; its order need not be that of the table.
-        relative: [rows of table] log(list price / median list price of the category), within -1.5..1.5.
+        list_price: [rows of table] list price; the median of its category where the table has none.
+        median: [rows of table] median list price of its category, over the products that have one.
         live: vocabulary of the products on air.
         rows: [L] row of each in the table.
         category: [L] code of its category, below ``categories``.
         categories: number of categories on air.
         brand: [L] code of its brand, -1 where unknown.
-        price: [L] list price; the median of its category where the catalogue has none.
+        price: [L] list price.
         cost: [L] what a unit costs the shop.
         purchases: [L] real purchases before the month; those of the 5th percentile for launches.
         launch_day: [L] days from the start of the month to the launch; below 0 for what was there before.
@@ -43,7 +44,8 @@ class Catalogue:
 
     table: pd.DataFrame
     items: Vocabulary
-    relative: FloatArray
+    list_price: FloatArray
+    median: FloatArray
     live: Vocabulary
     rows: IntArray
     category: IntArray
@@ -64,6 +66,16 @@ def standardise(values: FloatArray) -> FloatArray:
     """[n] ``values`` with mean 0 and standard deviation 1; zeros where all are the same."""
     spread = values.std()
     return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values)
+
+
+def relative_price(price: FloatArray, median: FloatArray) -> FloatArray:
+    """log(price / median of the category), within -1.5..1.5; anything below a cent counts as a cent.
+
+    Example:
+        >>> relative_price(np.array([5.0, 20.0, 500.0]), np.array([10.0, 10.0, 10.0])).round(3).tolist()
+        [-0.693, 0.693, 1.5]
+    """
+    return np.asarray(np.clip(np.log(np.maximum(price, 0.01) / np.maximum(median, 0.01)), -1.5, 1.5))
 
 
 def go_on_air(
@@ -158,7 +170,6 @@ def _finish(
     known = table[schema.PRICE]
     median = known.groupby(table[schema.CATEGORY]).transform("median").fillna(known.median()).fillna(10.0)
     price = known.fillna(median).to_numpy(np.float64)
-    relative = np.clip(np.log(np.maximum(price, 0.01) / np.maximum(median.to_numpy(np.float64), 0.01)), -1.5, 1.5)
     brand, _ = pd.factorize(table[schema.BRAND])
     by_brand = rng.uniform(config.margin_low, config.margin_high, int(brand.max(initial=-1)) + 2)
     cost = np.round(price * (1 - by_brand[brand]), 2)  # brand -1 takes the last rate
@@ -168,7 +179,8 @@ def _finish(
     return Catalogue(
         table=table,
         items=Vocabulary.from_ids(table[schema.ITEM_ID]),
-        relative=relative,
+        list_price=price,
+        median=median.to_numpy(np.float64),
         live=Vocabulary(pd.Index(table[schema.ITEM_ID].to_numpy()[rows])),
         rows=rows,
         category=np.asarray(category, dtype=np.int64),

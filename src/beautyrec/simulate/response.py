@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beautyrec.simulate.config import WorldConfig
-from beautyrec.simulate.live import Catalogue
+from beautyrec.simulate.live import Catalogue, relative_price
 from beautyrec.simulate.tastes import CLIP
 from beautyrec.simulate.viewers import Viewers
 from beautyrec.types import FloatArray, IntArray
@@ -144,7 +144,6 @@ def lay_grounds(
     """The grounds of R rooms with these prices [R, L], scenes, hosts and days [R]; a day after the last is the last."""
     today = np.clip(day, 0, len(effects.trend) - 1)
     fit, order_fit = effects.scene_fit[scene], effects.order_scene_fit[scene]
-    median = np.log(np.maximum(catalogue.price, 0.01)) - catalogue.relative[catalogue.rows]
     return Grounds(
         click=effects.appeal
         + effects.trend[today]
@@ -153,7 +152,7 @@ def lay_grounds(
         + effects.host[host, None],
         order=effects.quality + order_fit[:, catalogue.category],
         price=price,
-        relative=np.clip(np.log(price) - median, -1.5, 1.5),
+        relative=relative_price(price, catalogue.median[catalogue.rows]),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from beautyrec.errors import ConfigError
 from beautyrec.simulate.config import Scene, WorldConfig
-from beautyrec.simulate.live import DAY_US, Catalogue
+from beautyrec.simulate.live import DAY_US, Catalogue, relative_price
 from beautyrec.types import FloatArray, IntArray
 
 _BRAND_BOOST = 3.0
@@ -123,7 +123,7 @@ def _log_weight(scene: Scene, catalogue: Catalogue, rng: np.random.Generator) ->
     """[L] the logarithm in the docstring of `Scene`; ages are those at the start of the month, launches have age 0."""
     age = np.maximum(-catalogue.launch_day, 0.0)
     weight = scene.popularity_power * np.log1p(catalogue.purchases) + scene.new_boost * np.exp(-age / _NEW_DAYS)
-    weight = weight + scene.price_tilt * catalogue.relative[catalogue.rows]
+    weight = weight + scene.price_tilt * relative_price(catalogue.price, catalogue.median[catalogue.rows])
     if scene.brands:
         brands, count = np.unique(catalogue.brand[catalogue.brand >= 0], return_counts=True)
         size = min(scene.brands, len(brands))

@@ -23,13 +23,13 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 def purchase_events(purchases: pd.DataFrame) -> pa.Table:
     """The purchases as ``order`` events 0, 1, 2, ... in their order: no request, no room, no price, known at once."""
-    ts = pd.to_datetime(purchases[schema.TS], utc=True).astype("datetime64[us, UTC]")
+    ts = _times(np.asarray(purchases[schema.TS].dt.as_unit("us").astype("int64"), dtype=np.int64))
     return pa.table(
         {
             schema.EVENT_ID: pa.array(np.arange(len(purchases))),
             schema.EVENT: _words(schema.ORDER, len(purchases)),
-            schema.TS: pa.array(ts),
-            schema.AVAILABLE_AT: pa.array(ts),
+            schema.TS: ts,
+            schema.AVAILABLE_AT: ts,
             schema.USER_ID: _ids(purchases[schema.USER_ID].to_numpy()),
             schema.ITEM_ID: _ids(purchases[schema.ITEM_ID].to_numpy()),
             schema.QUANTITY: pa.array(np.ones(len(purchases), dtype=np.int64)),
@@ -44,32 +44,15 @@ def month_events(
 
     An impression is known at once, a click seconds after it; an order minutes after it, one in ten only hours later.
     """
-    rng = np.random.default_rng([seed, 31])
-    there = month.live >= 0
-    late = np.where(rng.random(there.shape) < 0.1, 60.0, 1.0)  # one order in ten comes by a nightly file
-    click_known = month.click_at + _seconds(3, 0.8, there.shape, rng)
-    order_known = month.order_at + np.minimum(_seconds(90, 1.0, there.shape, rng) * late, 12 * 3600 * SECOND_US).astype(
-        np.int64
-    )
-    shown_at = np.broadcast_to(month.ts[:, None], there.shape)
-    parts = [
-        _part(there, shown_at, shown_at),
-        _part(month.clicked, month.click_at, click_known),
-        _part(month.ordered, month.order_at, order_known),
-    ]
-    row, column = (np.concatenate([part[name] for part in parts]) for name in ("row", "column"))
-    ts, known = (np.concatenate([part[name] for part in parts]) for name in ("ts", "known"))
-    kind = np.repeat(np.arange(3), [len(part["row"]) for part in parts])
-    order = np.lexsort((column, row, kind, ts))
-    row, column, kind = row[order], column[order], kind[order]
+    row, column, kind, ts, known = _happened(month, np.random.default_rng([seed, 31]))
     live, room = month.live[row, column], month.places.row[row]
     names = pa.array([schema.IMPRESSION, schema.CLICK, schema.ORDER])
     return pa.table(
         {
             schema.EVENT_ID: pa.array(first_id + np.arange(len(row))),
             schema.EVENT: names.take(pa.array(kind)),
-            schema.TS: _times(ts[order]),
-            schema.AVAILABLE_AT: _times(known[order]),
+            schema.TS: _times(ts),
+            schema.AVAILABLE_AT: _times(known),
             schema.USER_ID: _ids(users.ids_at(month.places.user_ix[row])),
             schema.ITEM_ID: _ids(catalogue.live.ids_at(live)),
             schema.REQUEST_ID: pa.array(row + 1),
@@ -134,6 +117,27 @@ def month_slates(month: Month, users: Vocabulary, catalogue: Catalogue, schedule
         revenue=np.where(month.ordered, price, 0.0),
         propensity=np.where(there, month.propensity, np.nan),
     )
+
+
+def _happened(month: Month, rng: np.random.Generator) -> tuple[IntArray, ...]:
+    """Request, column, kind (0 impression, 1 click, 2 order), time and time known of each event, in the order of time."""
+    there = month.live >= 0
+    late = np.where(rng.random(there.shape) < 0.1, 60.0, 1.0)  # one order in ten comes by a nightly file
+    click_known = month.click_at + _seconds(3, 0.8, there.shape, rng)
+    order_known = month.order_at + np.minimum(_seconds(90, 1.0, there.shape, rng) * late, 12 * 3600 * SECOND_US).astype(
+        np.int64
+    )
+    shown_at = np.broadcast_to(month.ts[:, None], there.shape)
+    parts = [
+        _part(there, shown_at, shown_at),
+        _part(month.clicked, month.click_at, click_known),
+        _part(month.ordered, month.order_at, order_known),
+    ]
+    row, column = (np.concatenate([part[name] for part in parts]) for name in ("row", "column"))
+    ts, known = (np.concatenate([part[name] for part in parts]) for name in ("ts", "known"))
+    kind = np.repeat(np.arange(3), [len(part["row"]) for part in parts])
+    order = np.lexsort((column, row, kind, ts))
+    return tuple(values[order] for values in (row, column, kind, ts, known))
 
 
 def _part(where: BoolArray, ts: IntArray, known: IntArray) -> dict[str, IntArray]:

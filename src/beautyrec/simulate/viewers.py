@@ -8,7 +8,7 @@ import numpy as np
 
 from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.simulate.config import WorldConfig
-from beautyrec.simulate.live import Catalogue, standardise
+from beautyrec.simulate.live import Catalogue, relative_price, standardise
 from beautyrec.simulate.tastes import Bought, Tastes, on_unit_spread, shrunk_means
 from beautyrec.types import Float32Array, FloatArray
 
@@ -55,7 +55,8 @@ def draw_viewers(
     root of the number of purchases, times a log-normal factor.
     """
     n, scenes = len(users), len(config.scenes)
-    spending = standardise(shrunk_means(catalogue.relative[bought.row][:, None], bought, 3.0)[:, 0])
+    relative = relative_price(catalogue.list_price, catalogue.median)[bought.row]
+    spending = standardise(shrunk_means(relative[:, None], bought, 3.0)[:, 0])
     count = np.maximum(np.bincount(bought.user_ix, minlength=n), 1)
     return Viewers(
         users=users,

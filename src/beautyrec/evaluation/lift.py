@@ -1,0 +1,181 @@
+"""Lift of a target policy over the logging policy from one log, with its interval and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.estimate import Estimate, Lift, Verdict
+from beautyrec.evaluation.evidence import SlateEvidence
+from beautyrec.evaluation.intervals import Jackknife
+from beautyrec.evaluation.metrics import METRICS, Metric
+from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator
+from beautyrec.evaluation.overlap import THRESHOLDS, Finding, Overlap, Thresholds, judge
+from beautyrec.evaluation.totals import Ledger
+
+COLUMNS = (
+    "metric",
+    "estimator",
+    "target",
+    "logging",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "n",
+    "clusters",
+    "effective_n",
+    "verdict",
+    "reasons",
+)
+
+
+def lifts(
+    evidence: SlateEvidence,
+    *,
+    estimators: Sequence[Estimator] | None = None,
+    metrics: Sequence[Metric] | None = None,
+    confidence: float = 0.95,
+    limits: Thresholds = THRESHOLDS,
+) -> list[Lift]:
+    """The lift of each metric by each estimator.
+
+    Lift is ``target / logging - 1``, both from the same log, so that what moves both drops out. Its interval is found for
+    ``log(target / logging)``, from leave-one-cluster-out values (`beautyrec.evaluation.intervals`).
+
+    Args:
+        evidence: the log, weighted towards the target policy.
+        estimators: SNIPS, and DR where the evidence has a model of the outcomes, if None.
+        metrics: all that the log's outcomes allow, if None.
+        confidence: chance of the intervals to cover, between 0 and 1.
+        limits: where trust ends.
+
+    Raises:
+        EvaluationError: a metric needs an outcome that the log does not have, or DR has no model.
+
+    Example:
+        >>> from beautyrec.evaluation.evidence import impressions
+        >>> rng = np.random.default_rng(0)
+        >>> good = rng.random(4000) < 0.5  # half of the impressions showed the better item
+        >>> log = impressions(target=np.where(good, 0.8, 0.2), logging=np.full(4000, 0.5),
+        ...                   clicked=rng.random(4000) < np.where(good, 0.2, 0.1))
+        >>> lift = lifts(log)[0]
+        >>> str(lift.verdict), lift.estimate.ci_low < 0.18 / 0.15 - 1 < lift.estimate.ci_high
+        ('trust', True)
+    """
+    if not 0 < confidence < 1:
+        raise EvaluationError(f"confidence is {confidence}; it must be between 0 and 1, 0.95 for instance.")
+    have = set(evidence.outcomes.names)
+    metrics = [metric for metric in METRICS if have.issuperset(metric.needs)] if metrics is None else metrics
+    for metric in metrics:
+        if not have.issuperset(metric.needs):
+            raise EvaluationError(f"metric '{metric.name}' needs {list(metric.needs)}; the log has {sorted(have)}.")
+    if estimators is None:
+        estimators = (SNIPS(),) if evidence.expected_logged is None else (SNIPS(), DR())
+    overlap = Overlap.of(evidence)
+    ledgers = [(estimator.name, Ledger.of(evidence, estimator)) for estimator in estimators]
+    result = []
+    for metric in metrics:
+        estimates = {name: _estimate(ledger, metric, confidence) for name, ledger in ledgers}
+        findings = [*overlap.findings(metric.events, limits), *_disagreement(list(estimates.values()), limits)]
+        for name, ledger in ledgers:
+            result.append(_lift(metric, name, ledger, estimates[name], findings, overlap))
+    return result
+
+
+def lift_table(
+    evidence: SlateEvidence,
+    *,
+    estimators: Sequence[Estimator] | None = None,
+    metrics: Sequence[Metric] | None = None,
+    confidence: float = 0.95,
+    limits: Thresholds = THRESHOLDS,
+) -> pd.DataFrame:
+    """`lifts` as a frame: one row a metric and estimator.
+
+    Columns: ``metric``, ``estimator``, ``target`` and ``logging`` (values of the metric), ``estimate`` (the lift),
+    ``ci_low``, ``ci_high``, ``n`` (impressions), ``clusters`` (users), ``effective_n``, ``verdict``, ``reasons`` (one text).
+    Numbers that cannot be computed are ``<NA>``; their verdict is *refuse* and the reason is given.
+
+    Args:
+        evidence: as for `lifts`, and so all others.
+        estimators: likewise.
+        metrics: likewise.
+        confidence: likewise.
+        limits: likewise.
+
+    Raises:
+        EvaluationError: as `lifts`.
+    """
+    found = lifts(evidence, estimators=estimators, metrics=metrics, confidence=confidence, limits=limits)
+    n = int(evidence.shown.sum())
+    clusters = len(np.unique(evidence.cluster))
+    rows = [_row(lift, n, clusters) for lift in found]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = ("target", "logging", "estimate", "ci_low", "ci_high", "effective_n")
+    return frame.astype(dict.fromkeys(numbers, "Float64"))
+
+
+def _row(lift: Lift, n: int, clusters: int) -> tuple[object, ...]:
+    value = lift.estimate
+    numbers = (None, None, None) if value is None else (value.value, value.ci_low, value.ci_high)
+    head = (lift.metric, lift.estimator, lift.target, lift.logging)
+    return (*head, *numbers, n, clusters, lift.effective_n, str(lift.verdict), "; ".join(lift.reasons))
+
+
+def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | Finding:
+    """The lift with its interval, or why there is none.
+
+    The logarithm needs positive values, with any cluster left out as well. Doubly robust values of rare events may not be;
+    the interval is then that of the ratio itself.
+    """
+    target, logging = ledger.values(metric)
+    try:
+        try:
+            knife = Jackknife.of(ledger.sums, lambda means: np.log(target(means) / logging(means)))
+            value, (low, high), scale = np.expm1(knife.value), np.expm1(knife.interval(confidence)), "log ratio"
+        except EvaluationError:
+            knife = Jackknife.of(ledger.sums, lambda means: target(means) / logging(means) - 1)
+            value, (low, high), scale = knife.value, knife.interval(confidence), "ratio"
+    except EvaluationError as error:
+        return Verdict.REFUSE, str(error)
+    method = f"jackknife over clusters of the {scale}, {confidence:.0%}"
+    return Estimate(float(value), max(float(low), -1.0), float(high), len(ledger.sums), "relative", method)
+
+
+def _disagreement(estimates: Sequence[Estimate | Finding], limits: Thresholds) -> list[Finding]:
+    there = [estimate for estimate in estimates if isinstance(estimate, Estimate)]
+    if len(there) < 2:
+        return []
+    apart = max(e.value for e in there) - min(e.value for e in there)
+    half_width = max((e.ci_high - e.ci_low) / 2 for e in there)
+    if apart <= limits.disagreement * half_width:
+        return []
+    return [(Verdict.CAUTION, f"the estimators differ by {apart:.1%}, for intervals of half-width {half_width:.1%}")]
+
+
+def _lift(
+    metric: Metric, name: str, ledger: Ledger, estimate: Estimate | Finding, findings: list[Finding], overlap: Overlap
+) -> Lift:
+    why = [] if isinstance(estimate, Estimate) else [estimate]
+    verdict, reasons = judge([*findings, *why])
+    return Lift(
+        metric=metric.name,
+        estimator=name,
+        estimate=estimate if isinstance(estimate, Estimate) else None,
+        target=_level(ledger, metric, target=True),
+        logging=_level(ledger, metric, target=False),
+        effective_n=overlap.effective_n,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def _level(ledger: Ledger, metric: Metric, *, target: bool) -> float | None:
+    """The metric itself under one of the policies, None where it is not defined."""
+    value = ledger.values(metric)[0 if target else 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = float(value(ledger.moments.mean))
+    return level if np.isfinite(level) else None
