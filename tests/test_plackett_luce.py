@@ -148,6 +148,15 @@ def test_bad_input_is_named(p, shown, says):
         plackett_luce.position_marginals(p, np.array(shown))
 
 
+def test_sampled_means_agree_with_the_integral():
+    rng = np.random.default_rng(8)
+    p, values = rng.dirichlet(np.ones(6), size=1), rng.normal(size=(1, 6, 2))
+    many = plackett_luce.sampled_means(np.tile(p, (4000, 1)), np.tile(values, (4000, 1, 1)), 3, rng, draws=5)
+    exact = plackett_luce.position_means(p, values, 3)[0]
+    error = many.std(axis=0) / np.sqrt(4000)
+    assert (np.abs(many.mean(axis=0) - exact) < 4 * error).all()
+
+
 def test_means_want_a_value_axis():
     with pytest.raises(PolicyError, match="last axis"):
         plackett_luce.position_means(np.array([[1.0]]), np.array([[1.0]]), 1)

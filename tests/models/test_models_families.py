@@ -172,7 +172,9 @@ def test_lightfm_features_are_the_item_then_its_values_and_sum_to_one():
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-6)
     assert matrix.shape[1] == n + 6  # six brands; 0 is missing, and there is no column colour
     np.testing.assert_allclose(matrix[0, [0]], 1)  # item 0 has no brand
-    np.testing.assert_allclose(np.sort(matrix[1])[-2:], [0.5 / 1.5, 1 / 1.5], rtol=1e-6)
+    sharing = np.count_nonzero(np.arange(n) % 7 == 1)  # items of the brand of item 1
+    weight = 0.5 / np.sqrt(sharing)
+    np.testing.assert_allclose(np.sort(matrix[1])[-2:], [weight / (1 + weight), 1 / (1 + weight)], rtol=1e-6)
 
 
 def test_lightfm_says_which_extra_has_it(monkeypatch):

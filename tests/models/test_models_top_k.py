@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautyrec.models.top_k import BLOCK, CROWD, best_columns
+from beautyrec.models.top_k import CROWD, GROUP, best_columns
 
 
 def by_sorting(scores, k):
@@ -28,7 +28,7 @@ def agree(scores, k):
 @given(
     seed=st.integers(0, 2**32 - 1),
     b=st.integers(0, 5),
-    width=st.integers(0, 40 * BLOCK),
+    width=st.integers(0, 40 * GROUP),
     k=st.integers(1, 30),
     distinct=st.sampled_from([1, 2, 5, 50, 10**9]),
     never=st.sampled_from([0.0, 0.3, 0.99, 1.0]),
@@ -41,7 +41,7 @@ def test_equals_a_full_stable_sort(seed, b, width, k, distinct, never):
 
 
 def test_rows_that_are_nearly_all_ties_are_cut_exactly():
-    scores = np.zeros((3, 20 * BLOCK), dtype=np.float32)
+    scores = np.zeros((3, 20 * GROUP), dtype=np.float32)
     scores[1, [700, 3]] = 1
     scores[2, 5:] = -1
     k = 4
@@ -50,10 +50,10 @@ def test_rows_that_are_nearly_all_ties_are_cut_exactly():
     assert columns.tolist() == [[0, 1, 2, 3], [3, 700, 0, 1], [0, 1, 2, 3]]
 
 
-def test_the_columns_after_the_last_whole_block_count():
-    scores = np.zeros((1, 9 * BLOCK + 3), dtype=np.float32)
+def test_the_columns_after_the_last_whole_group_count():
+    scores = np.zeros((1, 9 * GROUP + 3), dtype=np.float32)
     scores[0, -1] = 2
-    assert best_columns(scores, 2)[0].tolist() == [[9 * BLOCK + 2, 0]]
+    assert best_columns(scores, 2)[0].tolist() == [[9 * GROUP + 2, 0]]
 
 
 def test_the_input_is_only_read():

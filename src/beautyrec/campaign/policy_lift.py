@@ -18,7 +18,7 @@ from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.lift import lift_table
 from beautyrec.evaluation.reward_model import ItemPositionRates, RewardModel
 from beautyrec.models.base import Recommender
-from beautyrec.plackett_luce import position_marginals, position_means
+from beautyrec.plackett_luce import position_marginals, sampled_means
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 
@@ -30,11 +30,13 @@ class HeldRooms:
         slates: the requests, B of them, with the logging policy's chances on the shelves.
         logging: [B, K] chance of each shown product at its position under the logging policy.
         rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over viewers.
+        seed: of the slates drawn to average that model over a target policy.
     """
 
     slates: Slates
     logging: FloatArray
     rewards: RewardModel
+    seed: int = 0
 
     @classmethod
     def of(cls, slates: Slates, *, seed: int = 0) -> Self:
@@ -47,7 +49,7 @@ class HeldRooms:
         rewards = ItemPositionRates(seed=seed).fit(
             _shown_items(slates), _outcomes(slates), slates.user_id, len(slates.shelves.items)
         )
-        return cls(slates, position_marginals(draws, slates.shown), rewards)
+        return cls(slates, position_marginals(draws, slates.shown), rewards, seed)
 
     def __len__(self) -> int:
         return len(self.slates)
@@ -66,7 +68,8 @@ class HeldRooms:
     def evidence(self, draw_probability: FloatArray) -> SlateEvidence:
         """The log, weighted towards the policy with these chances [B, C] to draw each product first."""
         slates, positions = self.slates, self.slates.shown.shape[1]
-        rates = position_means(draw_probability, self.rewards.appeal(self.item_ix), positions)
+        rng = np.random.default_rng(self.seed)
+        rates = sampled_means(draw_probability, self.rewards.appeal(self.item_ix), positions, rng)
         return SlateEvidence.of(
             target=position_marginals(draw_probability, slates.shown),
             logging=self.logging,

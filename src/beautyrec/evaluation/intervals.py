@@ -1,16 +1,15 @@
 """Intervals of smooth functions of cluster means that cover also where weights are uneven and orders are few.
 
-The leave-one-cluster-out values of a function give its standard error (the jackknife), and the skewness and kurtosis of
-the clusters' influences. From these:
+The leave-one-cluster-out values of a function give its standard error (the jackknife: a little above the delta method's,
+and closer to the error seen) and the kurtosis of the clusters' influences. The quantile is Student's with
+``G / kurtosis`` degrees of freedom, the number of clusters that effectively carry the variance: the relative variance of an
+estimated variance is about ``kurtosis / G`` (Satterthwaite 1946), so with uneven weights it can be 20 where G is 5,000.
+Where all clusters count alike this is the usual interval.
 
-* the quantile is Student's with ``G / kurtosis`` degrees of freedom, the number of clusters that effectively carry the
-  variance: with uneven weights it can be 20 where G is 5,000 (a Satterthwaite argument: the relative variance of an
-  estimated variance is about ``kurtosis / G``);
-* the two ends are moved for the skewness by the cubic transformation of Hall (1992, "On the removal of skewness by
-  transformation"), so that the truth is missed about equally often on both sides.
-
-Where all clusters count alike this is the usual interval. On simulated slates with 110 to 900 orders and an effective share
-of 23 to 36 % the plain normal interval covered 91 to 95 %, this one 94 to 97 %.
+Measured on 3,600 simulated slate logs with 80 to 300 orders and an effective share of 20 to 36 %, for the lift of four
+metrics on the log scale: the normal interval with the delta method's standard error covered 89 to 96 %, this one 94 to
+96 %, at a median width of 1.06 to 1.46 times the normal one's. Corrections for skewness on top (Hall's transformation,
+DiCiccio and Efron's ABC) balanced the two tails better, but covered no better and were now and then several times as wide.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ class Jackknife:
     Args:
         value: the function at the means of all clusters.
         standard_error: from its leave-one-out values.
-        skewness: of the clusters' influences.
         kurtosis: of the clusters' influences; 3 if they were normal.
         clusters: G.
 
@@ -44,7 +42,6 @@ class Jackknife:
 
     value: float
     standard_error: float
-    skewness: float
     kurtosis: float
     clusters: int
 
@@ -70,10 +67,14 @@ class Jackknife:
         influence = left_out.mean() - left_out
         second = float((influence**2).mean())
         if second == 0:
-            return cls(value, 0.0, 0.0, 3.0, clusters)
-        third, fourth = float((influence**3).mean()), float((influence**4).mean())
-        error = float(np.sqrt(second * (clusters - 1)))
-        return cls(value, error, third / second**1.5, fourth / second**2, clusters)
+            return cls(value, 0.0, 3.0, clusters)
+        kurtosis = float((influence**4).mean()) / second**2
+        return cls(value, sqrt(second * (clusters - 1)), kurtosis, clusters)
+
+    @property
+    def degrees(self) -> float:
+        """Clusters that effectively carry the variance, at least 2."""
+        return max(self.clusters / self.kurtosis, 2.0)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Low and high end.
@@ -81,17 +82,8 @@ class Jackknife:
         Args:
             confidence: chance to cover, between 0 and 1.
         """
-        quantile = student_quantile(0.5 + confidence / 2, max(self.clusters / self.kurtosis, 2.0))
-        skew = self.skewness / np.sqrt(self.clusters)
-        low, high = (self.value - self.standard_error * _unskewed(end, skew) for end in (quantile, -quantile))
-        return low, high
-
-
-def _unskewed(quantile: float, skew: float) -> float:
-    """The studentised deviation whose cubic transform is ``quantile``; ``skew`` is the skewness over sqrt(G)."""
-    if abs(skew) < 1e-6:
-        return quantile
-    return float(3 * (np.cbrt(1 + skew * (quantile - skew / 6)) - 1) / skew)
+        half_width = student_quantile(0.5 + confidence / 2, self.degrees) * self.standard_error
+        return self.value - half_width, self.value + half_width
 
 
 def student_quantile(probability: float, degrees: float) -> float:

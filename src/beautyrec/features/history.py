@@ -42,7 +42,8 @@ def sums_before(
         windows: for each name of a window its length in days, or None for all the past.
 
     Returns:
-        ``keys`` with ``AMOUNT_WINDOW`` for each amount and window, 0 where nothing was known.
+        One row for each distinct (``by``, ``as_of``) of an entity that has events: those columns, and
+        ``AMOUNT_WINDOW`` for each amount and window. :func:`attach` brings it to the keys.
     """
     import ibis
 
@@ -60,9 +61,7 @@ def sums_before(
             now = running[name].sum(where=running[_PLACE] == 0)
             before = _zero() if days is None else running[name].sum(where=running[_PLACE] == place)
             sums[f"{name}_{window}"] = now - before
-    known = running.group_by(*by, AS_OF).aggregate(**sums)
-    joined = _attach(keys, known, by)
-    return joined.mutate(**{name: joined[name].fill_null(0) for name in sums})
+    return running.group_by(*by, AS_OF).aggregate(**sums)
 
 
 def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
@@ -74,7 +73,7 @@ def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
         by: the columns that name an entity.
 
     Returns:
-        ``keys`` with ``ts``: null where nothing was known.
+        One row for each distinct (``by``, ``as_of``): those columns, and ``ts``, null where nothing was known.
     """
     import ibis
 
@@ -82,8 +81,19 @@ def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
     marks = marks.mutate(**{TS: ibis.null(events[TS].type())})
     stream = events.select(*by, **_as_event(marks), **{_AT: events[AVAILABLE_AT], TS: events[TS]})
     stream = stream.union(marks.select(*stream.columns))
-    known = _running(stream, by, _AT, {TS: stream[TS].max()}).select(*by, AS_OF, TS)
-    return _attach(keys, known, by)
+    return _running(stream, by, _AT, {TS: stream[TS].max()}).select(*by, AS_OF, TS)
+
+
+def attach(keys: Any, known: Any, by: Sequence[str]) -> Any:
+    """``keys`` with the columns of ``known`` for their (``by``, ``as_of``), where a null of ``by`` matches a null.
+
+    Sums are 0 where ``known`` has no row.
+    """
+    columns = (*by, AS_OF)
+    joined = keys.left_join(known, [keys[name].identical_to(known[name]) for name in columns], rname="known_{name}")
+    joined = joined.drop(*(f"known_{name}" for name in columns))
+    sums = [name for name in known.columns if name not in columns and known[name].type().is_numeric()]
+    return joined.mutate(**{name: joined[name].fill_null(0) for name in sums}) if sums else joined
 
 
 def _marks(moments: Any, by: Sequence[str], windows: Sequence[int | None]) -> Any:
@@ -132,13 +142,6 @@ def _past(stream: Any, by: Sequence[str], at: str) -> Any:
 
     order = [stream[at], stream[_PLACE] == _EVENT]
     return ibis.window(group_by=[stream[name] for name in by], order_by=order, preceding=None, following=0)
-
-
-def _attach(keys: Any, known: Any, by: Sequence[str]) -> Any:
-    """``keys`` with the columns of ``known`` for their (``by``, ``as_of``); a null of ``by`` matches a null."""
-    columns = (*by, AS_OF)
-    joined = keys.left_join(known, [keys[name].identical_to(known[name]) for name in columns], rname="known_{name}")
-    return joined.drop(*(f"known_{name}" for name in columns))
 
 
 def _as_event(marks: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, TS, USER_ID
 from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
-from beautyrec.features.history import ALL, latest_before, sums_before
+from beautyrec.features.history import ALL, attach, latest_before, sums_before
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class UserRecency:
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Days since the last event by viewer."""
-        known = latest_before(log.events, keys, [USER_ID])
+        known = attach(keys, latest_before(log.events, keys, [USER_ID]), [USER_ID])
         since = known[AS_OF].delta(known[TS], unit="microsecond")
         return known.select(ROW, user_recency=since / (SECONDS_A_DAY * 1e6))
 
@@ -106,8 +106,9 @@ def _smoothed_share(log: EventLog, keys: Any, attribute: str, strength: float) -
     events = events.select(USER_ID, ITEM_ID, AVAILABLE_AT, n=ibis.literal(1, "int64"))
     attributes = log.items.select(ITEM_ID, attribute)
     events = events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
+    counted = keys
     for name, by in {"all": (), "theirs": (USER_ID,), "of_it": (attribute,), "of_both": (USER_ID, attribute)}.items():
-        keys = sums_before(events, keys, by, ["n"], {name: ALL})
-    everybody = keys["n_of_it"] / keys["n_all"].nullif(0)
-    share = (keys["n_of_both"] + strength * everybody) / (keys["n_theirs"] + strength)
-    return keys.mutate(share=ibis.ifelse(keys[attribute].isnull(), ibis.null("float64"), share))
+        counted = attach(counted, sums_before(events, keys, by, ["n"], {name: ALL}), by)
+    everybody = counted["n_of_it"] / counted["n_all"].nullif(0)
+    share = (counted["n_of_both"] + strength * everybody) / (counted["n_theirs"] + strength)
+    return counted.mutate(share=ibis.ifelse(counted[attribute].isnull(), ibis.null("float64"), share))

@@ -54,7 +54,7 @@ def _answer(folder: Path, logging: Behaviour, campaign: Campaign, target: Behavi
     evidence = impressions(
         target=chances[log.item_id, position], logging=log.propensity, clicked=log.click, expected=expected
     )
-    table = lift_table(evidence, metrics=("ctr",))
+    table = lift_table(evidence)
     return table.assign(
         log=f"{logging}-{campaign}", target_policy=target, impressions=len(log), clicks=int(log.click.sum())
     )

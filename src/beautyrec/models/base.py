@@ -26,8 +26,8 @@ __all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommende
 OnUnknown = Literal["raise", "fallback", "skip"]
 """What to do with a user nobody has seen: raise, recommend what is popular, or leave the user out."""
 
-CHUNK_SCORES = 2**22
-"""Scores held at one time while ranking (16 MB of 32-bit floats), whatever the number of users."""
+CHUNK_SCORES = 2**20
+"""Scores held at one time while ranking, whatever the number of users: 4 MB of 32-bit floats, which caches hold."""
 
 
 class Learner(Protocol):
@@ -55,6 +55,8 @@ class Recommender(ABC):
 
     known: Known
     kind: ClassVar[str]
+    chunk_scores: ClassVar[int] = CHUNK_SCORES
+    """Scores held at one time while ranking."""
 
     @property
     def users(self) -> Vocabulary:
@@ -115,7 +117,7 @@ class Recommender(ABC):
             [B, C] scores, -inf at padding.
         """
         found = np.empty(item_ix.shape, dtype=np.float32)
-        for rows in _chunks(len(user_ix), CHUNK_SCORES // max(1, len(self.items))):
+        for rows in _chunks(len(user_ix), self.chunk_scores // max(1, len(self.items))):
             found[rows] = np.take_along_axis(self.scores(user_ix[rows]), np.maximum(item_ix[rows], 0), axis=1)
         found[item_ix < 0] = -np.inf
         return found
@@ -125,7 +127,7 @@ class Recommender(ABC):
     ) -> tuple[IntArray, Float32Array]:
         """The best ``k`` items of each user, best first; among equals the lower item index first.
 
-        Memory is bounded: users are taken in chunks of at most ``CHUNK_SCORES`` scores. A user alone gets the scores
+        Memory is bounded: users are taken in chunks of at most ``chunk_scores`` scores. A user alone gets the scores
         it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
 
         Args:
@@ -146,7 +148,7 @@ class Recommender(ABC):
         width = len(self.items) if columns is None else len(columns)
         top = np.full((len(user_ix), k), -1, dtype=np.int64)
         values = np.full((len(user_ix), k), -np.inf, dtype=np.float32)
-        for rows in _chunks(len(user_ix), CHUNK_SCORES // max(1, width)):
+        for rows in _chunks(len(user_ix), self.chunk_scores // max(1, width)):
             block = self.scores(user_ix[rows], columns)
             if exclude_seen:
                 self._strike_seen(block, user_ix[rows], columns)

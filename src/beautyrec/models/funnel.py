@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data.schema import CLICKED, ORDERED, TS
-from beautyrec.errors import ArtifactError, FitError, MissingExtraError, SchemaError
+from beautyrec.errors import ArtifactError, ConfigError, FitError, MissingExtraError, SchemaError
 from beautyrec.models.calibration import LogisticCalibration
 from beautyrec.models.state import ModelState
-from beautyrec.models.trees import TreeEnsemble
+from beautyrec.models.trees import MAX_LEAVES, TreeEnsemble
 from beautyrec.types import BoolArray, FloatArray, IntArray, Progress
 
 CTR: Final = "ctr"
@@ -34,11 +34,21 @@ class Boosting:
         rows_a_leaf: at least so many rows in each leaf.
     """
 
-    trees: int = 80
-    leaves: int = 16
-    learning_rate: float = 0.08
-    l2: float = 5.0
-    rows_a_leaf: int = 100
+    trees: int = 100
+    leaves: int = 6
+    learning_rate: float = 0.06
+    l2: float = 20.0
+    rows_a_leaf: int = 300
+
+    def __post_init__(self) -> None:
+        """Checks the bounds."""
+        low = {"trees": 1, "leaves": 2, "rows_a_leaf": 1, "l2": 0}
+        wrong = {name: getattr(self, name) for name, least in low.items() if getattr(self, name) < least}
+        if wrong or self.leaves > MAX_LEAVES or not 0 < self.learning_rate <= 1:
+            raise ConfigError(
+                f"boosting: {self}; at least 1 tree, 2 to {MAX_LEAVES} leaves, a learning rate above 0 and at most 1, "
+                "l2 of at least 0, at least 1 row a leaf."
+            )
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,14 @@ class Funnel:
     order: Boosting = field(default_factory=lambda: Boosting(40, 4, 0.06, 20.0, 40))
     negatives_a_click: float = 20.0
     calibration_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Checks the bounds."""
+        if not 0 < self.calibration_share < 1 or not self.negatives_a_click > 0:
+            raise ConfigError(
+                f"funnel: calibration_share is {self.calibration_share} and negatives_a_click "
+                f"{self.negatives_a_click}; give a share above 0 and below 1, and a number above 0."
+            )
 
     def fit(
         self, rows: pd.DataFrame, *, features: Sequence[str], seed: int = 0, on_progress: Progress | None = None

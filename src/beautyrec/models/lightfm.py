@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LightFM:
-    """Factorisation where an item's factors are the mean of those of its features, itself being one of them.
+    """Factorisation where an item's factors are the weighted mean of those of its features, itself being one of them.
 
     ``s_ui = x_u . sum_f a_if y_f + sum_f a_if b_f``, fitted by WARP: wrong items are drawn until one scores too high.
     Features are the columns of ``item_features`` that the item table of the log has. Kula, *Metadata Embeddings for
@@ -35,19 +35,20 @@ class LightFM:
         ['b']
     """
 
-    factors: int = 64
+    factors: int = 128
     """Dimensions of the factors."""
-    epochs: int = 20
+    epochs: int = 30
     """Passes over the interactions."""
     learning_rate: float = 0.05
     """First step of Adagrad."""
     item_features: tuple[str, ...] = ("category", "brand")
     """Columns of the item table used as features; those that the table lacks are left out."""
     feature_weight: float = 1.0
-    """Weight of a feature beside the item itself, which has 1, before the row is scaled to sum to 1."""
-    item_alpha: float = 0.0
+    """Weight of a value that one item has; n items that share one give it ``1 / sqrt(n)`` of that. The item itself
+    weighs 1, and the weights of an item are scaled to sum to 1."""
+    item_alpha: float = 1e-5
     """L2 penalty on the features of items."""
-    user_alpha: float = 0.0
+    user_alpha: float = 1e-5
     """L2 penalty on users."""
     max_sampled: int = 10
     """Wrong items drawn at most for one interaction."""
@@ -57,6 +58,8 @@ class LightFM:
         require_bound("lightfm", "epochs", self.epochs, 1)
         require_bound("lightfm", "learning_rate", self.learning_rate, 1e-9)
         require_bound("lightfm", "feature_weight", self.feature_weight, 0)
+        require_bound("lightfm", "item_alpha", self.item_alpha, 0)
+        require_bound("lightfm", "user_alpha", self.user_alpha, 0)
         require_bound("lightfm", "max_sampled", self.max_sampled, 1)
 
     def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> FactorRecommender:
@@ -108,7 +111,8 @@ class LightFM:
                 continue
             code, values = pd.factorize(table[column])
             row = np.flatnonzero(code >= 0)
-            entries = (np.full(len(row), self.feature_weight, dtype=np.float32), (row, code[row]))
+            weight = self.feature_weight / np.sqrt(np.bincount(code[row], minlength=len(values)))
+            entries = (weight[code[row]].astype(np.float32), (row, code[row]))
             blocks.append(csr_matrix(entries, shape=(n_items, len(values))))
         stacked = hstack(blocks, format="csr")
         total = np.asarray(stacked.sum(axis=1)).ravel()

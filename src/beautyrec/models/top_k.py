@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from beautyrec.types import BoolArray, Float32Array, IntArray
 
-BLOCK = 64
+GROUP = 64
 """Columns looked at together when a threshold is sought."""
 
 CROWD = 16
@@ -17,7 +17,7 @@ CROWD = 16
 def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     """The ``k`` best columns of each row, best first; among equals the lower column first.
 
-    The k-th largest of the maxima of blocks of columns is a score that at least k columns reach, so only the few
+    The k-th largest of the maxima of groups of columns is a score that at least k columns reach, so only the few
     columns that reach it have to be sorted. Rows where ties make those many are cut exactly instead.
 
     Args:
@@ -55,11 +55,11 @@ def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
 def _threshold(scores: Float32Array, k: int) -> Float32Array:
     """[b] a score that at least ``k`` columns of the row reach."""
     b, width = scores.shape
-    blocks = width // BLOCK
-    if blocks < 2 * k:  # too few blocks for their maxima to say much
+    groups = width // GROUP
+    if groups < 2 * k:  # too few for their maxima to say much
         return _kth(scores, k)
-    whole = blocks * BLOCK
-    return _kth(scores[:, :whole].reshape(b, blocks, BLOCK).max(axis=2), k)
+    # Columns g, g + groups, g + 2 groups, ... are group g: maxima along the middle axis run over contiguous memory.
+    return _kth(scores[:, : groups * GROUP].reshape(b, GROUP, groups).max(axis=1), k)
 
 
 def _cut_ties(scores: Float32Array, k: int) -> BoolArray:
