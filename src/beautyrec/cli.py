@@ -66,7 +66,7 @@ def run(
     from beautyrec.jobs.config import read_config
     from beautyrec.jobs.main_job import run_job
 
-    run_job(read_config(config), data_folder=data, output=out, console=Console())
+    run_job(read_config(config), data_folder=data, output=out, console=_console())
 
 
 @data_app.command("fetch")
@@ -91,6 +91,12 @@ def main(argv: list[str] | None = None) -> None:
             raise
         Console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _console() -> Console:
+    """The terminal, or a wide page where there is none, so that tables keep one line a row."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def _escaped(text: str) -> str:

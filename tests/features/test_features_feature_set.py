@@ -47,7 +47,7 @@ def test_family_gives_its_columns_in_the_order_and_index_of_the_keys(tiny_log, k
 def test_one_key_alone_has_the_values_it_has_among_others(tiny_log, keys):
     family = first_family(scenes_of(tiny_log))
     whole = family.compute(tiny_log, keys)
-    for row in (0, 47, 179):
+    for row in (47, 179):
         alone = family.compute(tiny_log, keys.iloc[[row]])
         pd.testing.assert_frame_equal(alone, whole.iloc[[row]], rtol=1e-12)
 

@@ -43,6 +43,12 @@ class Outcomes:
             raise EvaluationError(f"outcome '{name}' is not in the log; it has {list(self.names)}.")
         return np.asarray(getattr(self, name), dtype=np.float64)
 
+    def where(self, keep: BoolArray) -> Outcomes:
+        """The rows where ``keep`` [B] is true."""
+        ordered = None if self.ordered is None else self.ordered[keep]
+        revenue = None if self.revenue is None else self.revenue[keep]
+        return Outcomes(self.clicked[keep], ordered, revenue)
+
 
 @dataclass(frozen=True, eq=False)
 class SlateEvidence:
@@ -157,6 +163,18 @@ class SlateEvidence:
             np.asarray(self.cluster)[first],
             None if self.expected_logged is None else all_outcomes(self.expected_logged),
             None if self.expected_target is None else all_outcomes(self.expected_target),
+        )
+
+    def where(self, keep: BoolArray) -> SlateEvidence:
+        """The rows where ``keep`` [B] is true."""
+        logged, target = self.expected_logged, self.expected_target
+        return SlateEvidence(
+            self.weight[keep],
+            self.outcomes.where(keep),
+            self.shown[keep],
+            np.asarray(self.cluster)[keep],
+            None if logged is None else logged.where(keep),
+            None if target is None else target.where(keep),
         )
 
     def _check(self, name: str, values: npt.NDArray[Any], low: float = -np.inf, high: float = np.inf) -> None:

@@ -2,16 +2,17 @@
 
 Events and keys are laid into one stream, ordered in time within each entity, and added up from its start; a key takes
 the sum that stands where it lies. A window is the difference of two such places. Keys come before events of the same
-moment, so that a tie is never seen. Two sorts, n log n, no join of events with keys, nothing but unions and window
-functions, which every engine behind Ibis has.
+moment, so that a tie is never seen. Sorting is all the cost, n log n: no join of events with keys, nothing but unions
+and window functions, which every engine behind Ibis has.
 
-Keys share few moments (the starts of rooms), so events are first put into the gaps between those and added up there:
-what is sorted by entity is then small.
+Keys share few moments (the starts of rooms), so events are first put into the gaps between those, once for all
+entities, and added up there: what is sorted by entity is then small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from beautyrec.data.schema import AVAILABLE_AT, TS
@@ -24,44 +25,78 @@ _AT: Final = "at"
 _GAP: Final = "gap"
 _PLACE: Final = "place"
 _EVENT: Final = -1
-"""Place of an event; keys are at 0 (now) and, in ``windows``, at 1, 2, ... (the starts of the windows)."""
+"""Place of an event; keys are at 0 (now) and at 1, 2, ... (the starts of the windows)."""
 
 
-def sums_before(
-    events: Any, keys: Any, by: Sequence[str], amounts: Sequence[str], windows: Mapping[str, int | None]
-) -> Any:
-    """Sums of amounts over the events known before each key, by entity.
-
-    An event counts in a window of ``d`` days of 24 hours where ``as_of - d days <= available_at < as_of``.
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What keys can look back on; :meth:`sums` adds it up.
 
     Args:
-        events: Ibis table with the columns ``by``, ``available_at`` and the integer ``amounts``.
-        keys: Ibis table with the columns ``by`` and ``as_of``; rows may repeat.
-        by: the columns that name an entity; none for the sum over all events.
-        amounts: columns to add up.
-        windows: for each name of a window its length in days, or None for all the past.
-
-    Returns:
-        One row for each distinct (``by``, ``as_of``) of an entity that has events: those columns, and
-        ``AMOUNT_WINDOW`` for each amount and window. :func:`attach` brings it to the keys.
+        keys: Ibis table of the keys.
+        steps: the events with the gap between moments that each lies in; gap ``g`` begins with the ``g``-th moment.
+        moments: a row for each ``as_of`` and each place, with the gap that begins there.
+        windows: the length of each window in days by its name, None for all the past.
     """
-    import ibis
 
-    moments = _with_events(keys, events, by).select(*by, AS_OF).distinct()
-    marks = _marks(moments, by, list(windows.values()))
-    gaps = marks.select(_AT).distinct()
-    gaps = gaps.mutate(**{_GAP: ibis.row_number().over(order_by=_AT) + 1})
-    marks = marks.join(gaps, _AT).select(*by, AS_OF, _PLACE, _GAP, **{name: _zero() for name in amounts})
-    steps = _in_gaps(events, gaps, by, amounts).mutate(**_as_event(marks))
-    stream = steps.select(*marks.columns).union(marks)
-    running = _running(stream, by, _GAP, {name: stream[name].sum() for name in amounts})
-    sums = {}
-    for place, (window, days) in enumerate(windows.items(), 1):
-        for name in amounts:
-            now = running[name].sum(where=running[_PLACE] == 0)
-            before = _zero() if days is None else running[name].sum(where=running[_PLACE] == place)
-            sums[f"{name}_{window}"] = now - before
-    return running.group_by(*by, AS_OF).aggregate(**sums)
+    keys: Any
+    steps: Any
+    moments: Any
+    windows: Mapping[str, int | None]
+
+    @classmethod
+    def of(cls, events: Any, keys: Any, windows: Mapping[str, int | None]) -> Past:
+        """The past of some keys.
+
+        Args:
+            events: Ibis table with ``available_at``, what names entities, and amounts.
+            keys: Ibis table with ``as_of`` and what names entities; rows may repeat.
+            windows: the length of each window in days of 24 hours by its name, None for all the past.
+        """
+        import ibis
+
+        moments = _moments(keys.select(AS_OF).distinct(), list(windows.values()))
+        starts = moments.select(_AT).distinct()
+        starts = starts.mutate(**{_GAP: ibis.row_number().over(order_by=_AT) + 1})
+        moments = moments.join(starts, _AT).select(AS_OF, _PLACE, _GAP)
+        stream = events.mutate(**{_PLACE: ibis.literal(_EVENT, "int8"), _AT: events[AVAILABLE_AT]})
+        empty = {name: ibis.null(events[name].type()) for name in events.columns}
+        marks = starts.select(**empty, **{_PLACE: ibis.literal(0, "int8"), _AT: starts[_AT]})
+        stream = stream.union(marks)
+        passed = (stream[_PLACE] != _EVENT).cast("int64").sum()
+        stream = stream.mutate(**{_GAP: passed.over(_before(stream, (), _AT))})
+        return cls(keys, stream.filter(stream[_PLACE] == _EVENT).drop(_AT, _PLACE), moments, windows)
+
+    def sums(self, by: Sequence[str], amounts: Sequence[str]) -> Any:
+        """Sums of amounts over the events known before each key, by entity.
+
+        An event counts in a window of ``d`` days where ``as_of - d days <= available_at < as_of``.
+
+        Args:
+            by: the columns that name an entity; none for the sum over all events.
+            amounts: integer columns of the events to add up.
+
+        Returns:
+            One row for each distinct (``by``, ``as_of``) of an entity that has events: those columns, and
+            ``AMOUNT_WINDOW`` for each amount and window. :func:`attach` brings it to the keys.
+        """
+        import ibis
+
+        steps, keys, zero = self.steps, self.keys, ibis.literal(0, "int64")
+        if by:
+            keys = keys.semi_join(steps, [keys[name].identical_to(steps[name]) for name in by])
+        marks = keys.select(*by, AS_OF).distinct().join(self.moments, AS_OF)
+        marks = marks.select(*by, AS_OF, _PLACE, _GAP, **dict.fromkeys(amounts, zero))
+        steps = steps.group_by(*by, _GAP).aggregate(**{name: steps[name].sum().cast("int64") for name in amounts})
+        stream = steps.mutate(**_as_event(marks)).select(*marks.columns).union(marks)
+        running = _running(stream, by, _GAP, {name: stream[name].sum() for name in amounts})
+        sums = {}
+        for place, (window, days) in enumerate(self.windows.items(), 1):
+            for name in amounts:
+                now = running[name].sum(where=running[_PLACE] == 0)
+                before = zero if days is None else running[name].sum(where=running[_PLACE] == place)
+                sums[f"{name}_{window}"] = now - before
+        return running.group_by(*by, AS_OF).aggregate(**sums)
 
 
 def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
@@ -77,10 +112,11 @@ def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
     """
     import ibis
 
-    marks = _marks(keys.select(*by, AS_OF).distinct(), by, [])
-    marks = marks.mutate(**{TS: ibis.null(events[TS].type())})
+    moments = keys.select(*by, AS_OF).distinct()
+    place = {_PLACE: ibis.literal(0, "int8"), _AT: moments[AS_OF], TS: ibis.null(events[TS].type())}
+    marks = moments.select(*by, AS_OF, **place)
     stream = events.select(*by, **_as_event(marks), **{_AT: events[AVAILABLE_AT], TS: events[TS]})
-    stream = stream.union(marks.select(*stream.columns))
+    stream = stream.select(*marks.columns).union(marks)
     return _running(stream, by, _AT, {TS: stream[TS].max()}).select(*by, AS_OF, TS)
 
 
@@ -96,47 +132,26 @@ def attach(keys: Any, known: Any, by: Sequence[str]) -> Any:
     return joined.mutate(**{name: joined[name].fill_null(0) for name in sums}) if sums else joined
 
 
-def _marks(moments: Any, by: Sequence[str], windows: Sequence[int | None]) -> Any:
-    """A row for each moment, and one for the start of each of its windows: ``by, as_of, place, at``."""
+def _moments(as_of: Any, windows: Sequence[int | None]) -> Any:
+    """A row for each moment, and one for the start of each of its windows: ``as_of, place, at``."""
     import ibis
 
     starts = {0: 0} | {place: days for place, days in enumerate(windows, 1) if days is not None}
-    parts = [
-        moments.select(
-            *by, AS_OF, **{_PLACE: ibis.literal(place, "int8"), _AT: moments[AS_OF] - ibis.interval(hours=24 * days)}
-        )
-        for place, days in starts.items()
-    ]
+    parts = []
+    for place, days in starts.items():
+        at = as_of[AS_OF] - ibis.interval(hours=24 * days)  # not days: engines take those in the zone of the session
+        parts.append(as_of.select(AS_OF, **{_PLACE: ibis.literal(place, "int8"), _AT: at}))
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
-
-
-def _with_events(keys: Any, events: Any, by: Sequence[str]) -> Any:
-    """The keys of entities that have any event; the others need no sum."""
-    return keys.semi_join(events, [keys[name].identical_to(events[name]) for name in by]) if by else keys
-
-
-def _in_gaps(events: Any, gaps: Any, by: Sequence[str], amounts: Sequence[str]) -> Any:
-    """Events added up by entity and gap: gap ``g`` begins with the ``g``-th moment and ends before the next."""
-    import ibis
-
-    whole = {name: events[name].cast("int64") for name in amounts}
-    stream = events.select(*by, **whole, **{_PLACE: ibis.literal(_EVENT, "int8"), _AT: events[AVAILABLE_AT]})
-    empty = {name: ibis.null(events[name].type()) for name in by} | {name: _zero() for name in amounts}
-    stream = stream.union(gaps.select(**empty, **{_PLACE: ibis.literal(0, "int8"), _AT: gaps[_AT]}))
-    passed = (stream[_PLACE] != _EVENT).cast("int64").sum()
-    stream = stream.mutate(**{_GAP: passed.over(_past(stream, (), _AT))})
-    stream = stream.filter(stream[_PLACE] == _EVENT)
-    return stream.group_by(*by, _GAP).aggregate(**{name: stream[name].sum() for name in amounts})
 
 
 def _running(stream: Any, by: Sequence[str], at: str, totals: Mapping[str, Any]) -> Any:
     """The keys of a stream, with ``totals`` over all that lies before them in their entity."""
-    past = _past(stream, by, at)
-    running = stream.mutate(**{name: total.over(past) for name, total in totals.items()})
+    before = _before(stream, by, at)
+    running = stream.mutate(**{name: total.over(before) for name, total in totals.items()})
     return running.filter(running[_PLACE] != _EVENT)
 
 
-def _past(stream: Any, by: Sequence[str], at: str) -> Any:
+def _before(stream: Any, by: Sequence[str], at: str) -> Any:
     """The window from the start of an entity to each row; at one moment keys come before events."""
     import ibis
 
@@ -149,9 +164,3 @@ def _as_event(marks: Any) -> dict[str, Any]:
     import ibis
 
     return {_PLACE: ibis.literal(_EVENT, "int8"), AS_OF: ibis.null(marks[AS_OF].type())}
-
-
-def _zero() -> Any:
-    import ibis
-
-    return ibis.literal(0, "int64")

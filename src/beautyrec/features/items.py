@@ -20,7 +20,7 @@ from beautyrec.data.schema import (
 )
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.history import attach, sums_before
+from beautyrec.features.history import Past, attach
 
 ACTIONS = (CLICK, "cart", "favourite", ORDER)
 """What a viewer does of his own will, and so counts as heat."""
@@ -57,7 +57,7 @@ class ItemHeat:
         """Counts of actions by product."""
         events = _counted(log, {"item_heat": ACTIONS})
         windows = {f"{days}d": days for days in self.days}
-        known = attach(keys, sums_before(events, keys, [ITEM_ID], ["item_heat"], windows), [ITEM_ID])
+        known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["item_heat"]), [ITEM_ID])
         return known.select(ROW, *(feature.name for feature in self.features))
 
 
@@ -95,7 +95,7 @@ class HeatTrend:
         """Log ratio of two counts by product."""
         events = _counted(log, {"heat": ACTIONS})
         windows = {"short": self.short, "long": self.long}
-        known = attach(keys, sums_before(events, keys, [ITEM_ID], ["heat"], windows), [ITEM_ID])
+        known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["heat"]), [ITEM_ID])
         expected = 1 + known["heat_long"] * (self.short / self.long)
         return known.select(ROW, item_heat_trend=((1 + known["heat_short"]) / expected).ln())
 
@@ -231,10 +231,9 @@ def _smoothed_rate(
     events = _counted(log, {"successes": [success], "trials": [trial]}, rooms=True)
     categories = log.items.select(ITEM_ID, CATEGORY)
     events = events.left_join(categories, ITEM_ID).drop(f"{ITEM_ID}_right")
-    rated = keys
+    past, rated = Past.of(events, keys, {"known": days}), keys
     for by, strength in (((), 0.0), ((CATEGORY,), strengths[1]), ((ITEM_ID,), strengths[0])):
-        known = sums_before(events, keys, by, ["successes", "trials"], {"known": days})
-        rated = attach(rated, known, by)
+        rated = attach(rated, past.sums(by, ["successes", "trials"]), by)
         successes = rated["successes_known"]
         trials = ibis.greatest(rated["trials_known"], successes)
         prior = strength * rated["rate"] if strength else 0.0

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, TS, USER_ID
 from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
-from beautyrec.features.history import ALL, attach, latest_before, sums_before
+from beautyrec.features.history import ALL, Past, attach, latest_before
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def _smoothed_share(log: EventLog, keys: Any, attribute: str, strength: float) -
     events = events.select(USER_ID, ITEM_ID, AVAILABLE_AT, n=ibis.literal(1, "int64"))
     attributes = log.items.select(ITEM_ID, attribute)
     events = events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
-    counted = keys
+    past, counted = Past.of(events, keys, {"known": ALL}), keys
     for name, by in {"all": (), "theirs": (USER_ID,), "of_it": (attribute,), "of_both": (USER_ID, attribute)}.items():
-        counted = attach(counted, sums_before(events, keys, by, ["n"], {name: ALL}), by)
-    everybody = counted["n_of_it"] / counted["n_all"].nullif(0)
-    share = (counted["n_of_both"] + strength * everybody) / (counted["n_theirs"] + strength)
+        counted = attach(counted, past.sums(by, ["n"]), by).rename({name: "n_known"})
+    everybody = counted["of_it"] / counted["all"].nullif(0)
+    share = (counted["of_both"] + strength * everybody) / (counted["theirs"] + strength)
     return counted.mutate(share=ibis.ifelse(counted[attribute].isnull(), ibis.null("float64"), share))

@@ -14,7 +14,6 @@ import pandas as pd
 from beautyrec.campaign.registry import choose_champion, register_champion
 from beautyrec.campaign.study import StudyResult, trial_seed
 from beautyrec.campaign.tracking import MlflowTracker
-from beautyrec.campaign.trial import TrialLog
 from beautyrec.data import schema
 from beautyrec.errors import ArtifactError
 from beautyrec.jobs.config import JobConfig
@@ -55,8 +54,7 @@ def crown(
     if choice.trial is None:
         return {"promoted": False, "reason": choice.reason}
     trial = choice.trial
-    log = TrialLog(int(trial["number"]), trial_seed(config.seed, int(trial["number"])))
-    chances = walk.chances(str(trial["family"]), trial["params"], log)
+    chances = walk.chances(str(trial["family"]), trial["params"], trial_seed(config.seed, int(trial["number"])))
     truth = shop.world.truth(walk.stage.held.slates, chances, rng=np.random.default_rng(config.seed))
     legacy = walk.stage.legacy
     promised = {name: float(trial["metrics"][name]) for name in ("estimate", "ci_low", "ci_high")}

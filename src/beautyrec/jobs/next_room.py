@@ -19,7 +19,7 @@ from beautyrec.simulate.demand import RoomPlan
 
 HOUR = 20
 """When the next room starts, on the day after the month."""
-VIEWERS = 400
+VIEWERS = 200
 """Viewers of the month over whom expectations are averaged."""
 
 

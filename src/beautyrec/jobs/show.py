@@ -102,14 +102,14 @@ def _lift(summary: Summary) -> Table:
 
 def _open_bandit(summary: Summary) -> Table:
     table = Table(title="Lift in CTR on Open Bandit (real impressions)", title_justify="left")
-    for name in ("log", "for", "estimator", "lift (95 % interval)", "verdict", "reasons"):
+    for name in ("log", "for", "estimator", "lift (95 % interval)", "verdict", "first reason"):
         table.add_column(name)
     for _, row in summary.open_bandit.iterrows():
         table.add_row(
             *(str(row.get(name, "-")) for name in ("log", "target_policy", "estimator")),
             interval(row),
             VERDICTS[str(row["verdict"])],
-            str(row["reasons"]),
+            str(row["reasons"]).split("; ")[0],
         )
     return table
 

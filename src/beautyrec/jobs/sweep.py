@@ -15,6 +15,8 @@ from beautyrec.campaign.study import StudyConfig, StudyResult, run_study
 from beautyrec.campaign.tracking import MlflowTracker
 from beautyrec.campaign.trial import Outcome, TrialLog
 from beautyrec.data.times import microseconds
+from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.lift import lift_table
 from beautyrec.jobs.config import JobConfig, SweepConfig
 from beautyrec.jobs.lift import Knowledge, Stage, scores_of
 from beautyrec.jobs.shop import Shop
@@ -41,33 +43,37 @@ class WalkForward:
     policy: Softmax
     families: SweepConfig
 
-    def chances(self, family: str, params: Mapping[str, Any], trial: TrialLog) -> FloatArray:
+    def chances(self, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
         """[B, C] chance of each product to be drawn first, each day by the model of that day."""
         learner = self.families.families[family].learner(family, params)
         chances = np.zeros(self.stage.held.item_ix.shape)
         for mine, knowledge in self.days:
-            today = self.stage.where(mine)
-            chances[mine] = self.policy.probabilities(scores_of(learner, knowledge, today, seed=trial.seed))
-            value = _row(today.held.lift(chances[mine]))
-            trial.day({"lift": value["estimate"], "ci_low": value["ci_low"], "effective_n": value["effective_n"]})
+            scores = scores_of(learner, knowledge, self.stage.where(mine), seed=seed)
+            chances[mine] = self.policy.probabilities(scores)
         return chances
 
     def __call__(self, family: str, params: dict[str, Scalar], trial: TrialLog) -> Outcome:
-        """The lower bound of the lift in room conversion over all days."""
-        table = self.stage.held.lift(self.chances(family, params, trial))
-        row = _row(table)
-        ctr = table[(table["metric"] == "ctr") & (table["estimator"] == ESTIMATOR)].iloc[0]
+        """The lower bound of the lift in room conversion over all days; each day alone is noted as it goes."""
+        evidence = self.stage.held.evidence(self.chances(family, params, trial.seed))
+        for mine, _ in self.days:
+            today = _row(lift_table(evidence.where(mine)), METRIC)
+            trial.day({name: today[name] for name in ("estimate", "ci_low", "effective_n") if pd.notna(today[name])})
+        table = lift_table(evidence)
+        row = _row(table, METRIC)
+        if pd.isna(row["estimate"]):
+            raise EvaluationError(f"the log cannot tell: {row['reasons']}.")
         numbers = {name: float(row[name]) for name in ("estimate", "ci_low", "ci_high", "target", "logging")}
         return Outcome(
             value=numbers["ci_low"],
-            metrics={**numbers, "ctr_lift": float(ctr["estimate"])},
+            metrics={**numbers, "ctr_lift": float(_row(table, "ctr")["estimate"])},
             verdict=str(row["verdict"]),
             reasons=(str(row["reasons"]),) if row["reasons"] else (),
         )
 
 
-def _row(table: pd.DataFrame) -> pd.Series:
-    return table[(table["metric"] == METRIC) & (table["estimator"] == ESTIMATOR)].iloc[0]
+def _row(table: pd.DataFrame, metric: str) -> pd.Series[Any]:
+    """The row of a metric by the estimator that counts."""
+    return table[(table["metric"] == metric) & (table["estimator"] == ESTIMATOR)].iloc[0]
 
 
 def prepare(shop: Shop, config: JobConfig, on_progress: Progress | None = None) -> WalkForward:

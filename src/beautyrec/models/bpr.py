@@ -31,11 +31,11 @@ class BPR:
 
     factors: int = 128
     """Dimensions of the factors."""
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     """Step of the stochastic gradient."""
-    regularization: float = 0.01
+    regularization: float = 0.02
     """Pull of the factors towards 0."""
-    iterations: int = 100
+    iterations: int = 300
     """Passes; each draws as many pairs as there are interactions."""
 
     def __post_init__(self) -> None:

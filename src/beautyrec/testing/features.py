@@ -145,12 +145,12 @@ class FeatureContract:
     def compute(self, shop: Shop) -> pd.DataFrame:
         return FeatureSet((self.builder,)).compute(shop.log, shop.keys)
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=_CALM)
+    @settings(max_examples=4, deadline=None, suppress_health_check=_CALM)
     @given(shops())
     def test_equals_the_oracle(self, shop: Shop) -> None:
         self.check(shop)
 
-    @settings(max_examples=4, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
+    @settings(max_examples=3, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
     @given(shops(least_events=60, least_keys=30))
     def test_equals_the_oracle_on_many_keys(self, shop: Shop) -> None:
         self.check(shop)
@@ -162,7 +162,7 @@ class FeatureContract:
         assert list(found) == list(expected[0])
         pd.testing.assert_frame_equal(found, pd.DataFrame(expected).astype(float), rtol=1e-9, atol=1e-12)
 
-    @settings(max_examples=3, deadline=None, suppress_health_check=_CALM)
+    @settings(max_examples=2, deadline=None, suppress_health_check=_CALM)
     @given(shops(), st.randoms(use_true_random=False))
     def test_neither_order_nor_the_future_changes_anything(self, shop: Shop, random: Any) -> None:
         moment = shop.keys["as_of"].iloc[0]
