@@ -156,11 +156,12 @@ def test_the_global_settings_of_torch_are_put_back():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    before = torch.are_deterministic_algorithms_enabled()
-    with deterministic(1):
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    with deterministic(1, threads=3):
         assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == 3
         torch.rand(7)
-    assert torch.are_deterministic_algorithms_enabled() == before
+    assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
     torch.testing.assert_close(torch.rand(3), expected)
 
 

@@ -46,8 +46,7 @@ class Boosting:
         wrong = {name: getattr(self, name) for name, least in low.items() if getattr(self, name) < least}
         if wrong or self.leaves > MAX_LEAVES or not 0 < self.learning_rate <= 1:
             raise ConfigError(
-                f"boosting: {self}; at least 1 tree, 2 to {MAX_LEAVES} leaves, a learning rate above 0 and at most 1, "
-                "l2 of at least 0, at least 1 row a leaf."
+                f"{self}: give 1 tree or more, 2 to {MAX_LEAVES} leaves, a learning rate in (0, 1], l2 >= 0, 1 row a leaf."
             )
 
 
@@ -59,6 +58,7 @@ class Funnel:
     and much regularisation: clicks are few and not a random sample of impressions, so it is to be read as the chance
     of an order *given a click*, and is least sure for items that are seldom clicked. The earlier part of the rows
     grows the trees, the later part calibrates both (:class:`~beautyrec.models.calibration.LogisticCalibration`).
+    Where features look back over windows, leave out the first days of a log: their windows are not yet full.
 
     Args:
         click: trees for the click.
@@ -86,11 +86,10 @@ class Funnel:
 
     def __post_init__(self) -> None:
         """Checks the bounds."""
-        if not 0 < self.calibration_share < 1 or not self.negatives_a_click > 0:
-            raise ConfigError(
-                f"funnel: calibration_share is {self.calibration_share} and negatives_a_click "
-                f"{self.negatives_a_click}; give a share above 0 and below 1, and a number above 0."
-            )
+        if not 0 < self.calibration_share < 1:
+            raise ConfigError(f"funnel: calibration_share is {self.calibration_share}; give one above 0 and below 1.")
+        if not self.negatives_a_click > 0:
+            raise ConfigError(f"funnel: negatives_a_click is {self.negatives_a_click}; give a number above 0.")
 
     def fit(
         self, rows: pd.DataFrame, *, features: Sequence[str], seed: int = 0, on_progress: Progress | None = None

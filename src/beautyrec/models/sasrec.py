@@ -50,11 +50,24 @@ class SASRec:
     """Pull of the weights towards 0."""
     patience: int = 4
     """Epochs without a better validation after which training stops."""
+    threads: int = 1
+    """Threads of torch. The result depends on it, not on the machine's cores; more pay only where the cores are idle."""
     validation_users: int = 2000
     """Users, at most a tenth of them, whose last event validates and is left out of the loss."""
 
     def __post_init__(self) -> None:
-        for key in ("width", "inner", "blocks", "heads", "max_len", "negatives", "batch_events", "epochs", "patience"):
+        for key in (
+            "width",
+            "inner",
+            "blocks",
+            "heads",
+            "max_len",
+            "negatives",
+            "batch_events",
+            "epochs",
+            "patience",
+            "threads",
+        ):
             require_bound("sasrec", key, getattr(self, key), 1)
         require_bound("sasrec", "dropout", self.dropout, 0, 0.99)
         require_bound("sasrec", "negatives_popularity", self.negatives_popularity, 0, 1)

@@ -69,12 +69,20 @@ class TrainingRecord:
 
 
 @contextmanager
-def deterministic(seed: int) -> Iterator[None]:
-    """Within it torch draws from ``seed`` and takes only algorithms that repeat; both are put back after it."""
+def deterministic(seed: int, threads: int = 1) -> Iterator[None]:
+    """Within it torch draws from ``seed`` and takes only algorithms that repeat; all is put back after it.
+
+    Args:
+        seed: of torch's own generator.
+        threads: that torch works with; sums are split among them, so another number gives another rounding. Small
+            networks gain little from more, and lose tenfold where other work holds the cores.
+    """
     settings: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    threads_before = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
         settings.fill_uninitialized_memory = False  # a tenth of the time; nothing here reads memory it did not write
         try:
@@ -82,6 +90,7 @@ def deterministic(seed: int) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(before[0])
             settings.fill_uninitialized_memory = before[1]
+            torch.set_num_threads(threads_before)
 
 
 def train(

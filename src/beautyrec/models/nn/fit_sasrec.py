@@ -46,7 +46,7 @@ def fit_sasrec(
         len(log.items), config.width, config.inner, config.blocks, config.heads, config.max_len, config.dropout
     )
     held = _held_out(log, config.validation_users, np.random.default_rng([seed, 0]))
-    with deterministic(seed):
+    with deterministic(seed, config.threads):
         network = SASRecNetwork(shape)
         network.initialise(torch.Generator().manual_seed(seed))
         source = _Batches(config, log, held, seed)
