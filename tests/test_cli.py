@@ -33,7 +33,7 @@ def test_an_unknown_verb_is_wrong_usage() -> None:
         (("seed = 7", "sede = 7"), ["unknown key 'sede'", "did you mean 'seed'"]),
         (('family = "item_knn"', 'family = "item_knm"'), ["item_knm", "item_knn"]),
         (("params = { neighbours = 20 }", "params = { neighbors = 20 }"), ["neighbors", "neighbours"]),
-        (("days = 8", "days = 3"), ["[lift] days (2) and [sweep] days (2) leave nothing"]),
+        (("days = 8", "days = 3"), ["and days (2) and [sweep] days (2) leave nothing"]),
         (("shelf_min = 15", "shelf_min = 1"), ["shelf_min is 1"]),
         (("click__trees = { low = 5, high = 30 }", "click__trees = { low = 5 }"), ["click__trees", "high"]),
         (("seed = 7", "seed = = 7"), ["not a TOML file"]),

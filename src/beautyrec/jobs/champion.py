@@ -85,7 +85,7 @@ def _write(
 ) -> tuple[float, int]:
     """The artifact in ``folder``, its version in the registry, and the largest difference of scores read back."""
     end = shop.day(config.world.days)
-    knowledge = Knowledge.at(shop, end, config.lift.weights)
+    knowledge = Knowledge.at(shop, end, config.lift)
     family, params = str(trial["family"]), dict(trial["params"])
     learner = config.sweep.families[family].learner(family, params)
     card = ModelCard(

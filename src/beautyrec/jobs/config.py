@@ -65,6 +65,9 @@ class LiftConfig:
     """Days of rooms that lift is read from; the models know only what came before them."""
     temperature: float = 0.7
     """Sharpness of the policies: standard deviations of a shelf's scores worth a factor of e."""
+    warm_up_days: int = 5
+    """First days of the month that the funnel model is not fitted on: its features look back over windows that are still
+    filling then."""
     weights: dict[str, float] = field(default_factory=lambda: {"order": 1.0, "click": 0.3})
     """What an event counts when a model that ranks is fitted on it."""
 
@@ -140,10 +143,10 @@ class JobConfig:
         for name, family in self.sweep.families.items():
             family.family(name)
             family.learner(name, family.defaults)
-        if self.lift.days + self.sweep.days >= self.world.days:
+        if self.lift.warm_up_days + self.lift.days + self.sweep.days >= self.world.days:
             raise ConfigError(
-                f"[lift] days ({self.lift.days}) and [sweep] days ({self.sweep.days}) leave nothing of the month's "
-                f"{self.world.days} days to learn from. Lower them."
+                f"[lift] warm_up_days ({self.lift.warm_up_days}) and days ({self.lift.days}) and [sweep] days "
+                f"({self.sweep.days}) leave nothing of the month's {self.world.days} days to learn from. Lower them."
             )
 
 

@@ -52,59 +52,54 @@ def _figure(height: int, **layout: Any) -> Any:
 
 def ranking(frame: pd.DataFrame, k: int) -> Any:
     """NDCG at k of each model with its interval, a colour a protocol."""
-    figure = _figure(80 + 44 * frame["model"].nunique(), xaxis_title=f"NDCG@{k}, 95 % interval")
-    for colour, (protocol, rows) in zip(ESTIMATOR_COLOURS, frame.groupby("protocol", sort=False), strict=False):
-        _intervals(figure, rows.iloc[::-1], "model", "ndcg", name=str(protocol), colour=colour)
-    figure.update_layout(scattermode="group", scattergap=0.5)
+    figure = _figure(90 + 46 * frame["model"].nunique(), xaxis_title=f"NDCG@{k}, 95 % interval")
+    places = _places(figure, frame["model"])
+    _intervals(figure, frame, places, "protocol", ("ndcg", "ndcg_ci_low", "ndcg_ci_high"), ".4f")
     return figure
 
 
 def lift(frame: pd.DataFrame, metric: str) -> Any:
     """Lift of each model's policy by each estimator, and the truth; a refused one is drawn without its number."""
     rows = frame[frame["metric"] == metric]
-    order = list(dict.fromkeys(rows["model"]))[::-1]
-    figure = _figure(
-        110 + 56 * len(order), xaxis_title=f"lift of {metric.replace('_', ' ')} over the logging policy, 95 % interval"
-    )
-    for colour, (estimator, part) in zip(ESTIMATOR_COLOURS, rows.groupby("estimator", sort=False), strict=False):
-        told = (
-            part[part["verdict"] != "refuse"].set_index("model").reindex([m for m in order if m in set(part["model"])])
-        )
-        _intervals(
-            figure,
-            told.dropna(subset=["estimate"]).reset_index(),
-            "model",
-            "estimate",
-            name=str(estimator),
-            colour=colour,
-        )
+    title = f"lift of {metric.replace('_', ' ')} over the logging policy, 95 % interval"
+    figure = _figure(120 + 54 * rows["model"].nunique(), xaxis_title=title)
+    places = _places(figure, rows["model"])
+    told = rows[rows["verdict"] != "refuse"].dropna(subset=["estimate"])
+    _intervals(figure, told, places, "estimator", ("estimate", "ci_low", "ci_high"), "+.1%")
     truth = rows.drop_duplicates("model")
     figure.add_scatter(
-        x=truth["true"], y=truth["model"], mode="markers", name="true lift in the simulated world",
+        x=truth["true"], y=truth["model"].map(places), mode="markers", name="true lift in the simulated world",
         marker={"symbol": "diamond-open", "size": 13, "color": INK, "line": {"width": 2}},
-        hovertemplate="%{y}: true %{x:.1%}<extra></extra>",
+        hovertemplate="true %{x:.1%}<extra></extra>",
     )  # fmt: skip
     figure.add_vline(x=0, line={"color": SOFT, "dash": "dot"})
     figure.update_xaxes(tickformat="+.0%")
-    figure.update_yaxes(categoryorder="array", categoryarray=order)
-    figure.update_layout(scattermode="group", scattergap=0.55)
     return figure
 
 
-def _intervals(figure: Any, rows: pd.DataFrame, label: str, value: str, *, name: str, colour: str) -> None:
-    """Points with intervals from the columns ``value``, ``ci_low`` and ``ci_high`` (of that value)."""
-    low, high = _bounds(rows, value)
-    figure.add_scatter(
-        x=rows[value], y=rows[label], mode="markers", name=name, offsetgroup=name, marker={"color": colour, "size": 8},
-        error_x={"type": "data", "array": high - rows[value], "arrayminus": rows[value] - low, "color": colour},
-        customdata=pd.concat([low, high], axis=1),
-        hovertemplate="%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra>" + name + "</extra>",
-    )  # fmt: skip
+def _places(figure: Any, models: pd.Series[str]) -> dict[str, int]:
+    """Where each model stands on the vertical axis, the first at the top."""
+    names = list(dict.fromkeys(models))
+    places = {name: len(names) - 1 - number for number, name in enumerate(names)}
+    figure.update_yaxes(tickvals=list(places.values()), ticktext=names, range=[-0.6, len(names) - 0.4])
+    return places
 
 
-def _bounds(rows: pd.DataFrame, value: str) -> tuple[pd.Series[float], pd.Series[float]]:
-    prefix = "" if value == "estimate" else f"{value}_"
-    return rows[f"{prefix}ci_low"], rows[f"{prefix}ci_high"]
+def _intervals(
+    figure: Any, rows: pd.DataFrame, places: dict[str, int], by: str, columns: tuple[str, str, str], style: str
+) -> None:
+    """A point with its interval for each row, a colour and a small shift for each value of ``by``."""
+    groups = list(rows.groupby(by, sort=False))
+    for number, (name, part) in enumerate(groups):
+        value, low, high = (part[column].astype(float) for column in columns)
+        shift = 0.28 * ((len(groups) - 1) / 2 - number)
+        colour = ESTIMATOR_COLOURS[number % len(ESTIMATOR_COLOURS)]
+        figure.add_scatter(
+            x=value, y=part["model"].map(places) + shift, mode="markers", name=str(name),
+            marker={"color": colour, "size": 8}, customdata=pd.concat([low, high], axis=1),
+            error_x={"type": "data", "array": high - value, "arrayminus": value - low, "color": colour},
+            hovertemplate=f"%{{x:{style}}} [%{{customdata[0]:{style}}}, %{{customdata[1]:{style}}}]<extra>{name}</extra>",
+        )  # fmt: skip
 
 
 def calibration(frame: pd.DataFrame) -> Any:
@@ -123,8 +118,9 @@ def calibration(frame: pd.DataFrame) -> Any:
         )  # fmt: skip
     low, high = frame["predicted"].min() / 1.3, frame["predicted"].max() * 1.3
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="perfect", line={"color": SOFT, "dash": "dot"})
-    figure.update_xaxes(type="log", tickformat=".2~%")
-    figure.update_yaxes(type="log", tickformat=".2~%", showgrid=True, gridcolor="#eef0f3")
+    ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    figure.update_xaxes(type="log", tickvals=ticks, tickformat=".1~%")
+    figure.update_yaxes(type="log", tickvals=ticks, tickformat=".1~%", showgrid=True, gridcolor="#eef0f3")
     return figure
 
 

@@ -10,8 +10,10 @@ import pandas as pd
 
 from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
 from beautyrec.campaign.shelf_features import ShelfFeatures
+from beautyrec.data import schema
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
+from beautyrec.jobs.config import LiftConfig
 from beautyrec.jobs.shop import Shop
 from beautyrec.models.base import Learner
 from beautyrec.models.funnel import Funnel, FunnelModel
@@ -35,10 +37,11 @@ class Knowledge:
     features: tuple[str, ...]
 
     @classmethod
-    def at(cls, shop: Shop, cutoff: pd.Timestamp, weights: Mapping[str, float]) -> Knowledge:
-        """All that was available before ``cutoff``."""
-        known = shop.log.before(cutoff)
-        return cls(known.interactions(weights), shop.known_rows(cutoff), shop.features.names)
+    def at(cls, shop: Shop, cutoff: pd.Timestamp, config: LiftConfig) -> Knowledge:
+        """All that was available before ``cutoff``; rows from the end of the warm-up on."""
+        known, rows = shop.log.before(cutoff), shop.known_rows(cutoff)
+        warm = rows[schema.TS] >= shop.day(config.warm_up_days)
+        return cls(known.interactions(config.weights), rows[warm], shop.features.names)
 
 
 @dataclass(frozen=True, eq=False)

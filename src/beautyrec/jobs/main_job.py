@@ -143,7 +143,7 @@ class MainJob:
         last = self.config.world.days - self.config.sweep.days
         first = last - self.config.lift.days
         seed, policy = self.config.seed, Softmax(self.config.lift.temperature)
-        knowledge = Knowledge.at(shop, shop.day(first), self.config.lift.weights)
+        knowledge = Knowledge.at(shop, shop.day(first), self.config.lift)
         with self.steps.step("features of the week's shelves") as on_progress:
             stage = Stage.of(shop, first, last, seed=seed, on_progress=on_progress)
         learners = {name: model.learner() for name, model in self.config.models.items()}

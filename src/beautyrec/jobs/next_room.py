@@ -45,7 +45,7 @@ class NextRoom:
 def plan_next_room(shop: Shop, config: JobConfig, *, seed: int) -> NextRoom:
     """The line-up with the highest expected margin, from a funnel model that knows the whole month."""
     end = shop.day(config.world.days)
-    knowledge = Knowledge.at(shop, end, config.lift.weights)
+    knowledge = Knowledge.at(shop, end, config.lift)
     model = Funnel().fit(knowledge.rows, features=knowledge.features, seed=seed)
     room = _last_room(shop)
     starts_at = end + pd.Timedelta(hours=HOUR)

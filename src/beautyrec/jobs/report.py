@@ -133,8 +133,9 @@ def _ranking(summary: Summary) -> dict[str, Any]:
         "cold_users": "of them cold",
         "fit_seconds": "fit s",
         "rank_seconds": "rank s",
-        "note": "~note",
     }
+    if (summary.ranking["note"] != "").any():
+        columns["note"] = "~note"
     text = (
         f"All {summary.data['purchases']['items']:,} products ranked for each shopper, what was bought before left out. "
         f"{summary.data['purchases']['source']}; nothing simulated takes part."

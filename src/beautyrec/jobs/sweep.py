@@ -86,7 +86,7 @@ def prepare(shop: Shop, config: JobConfig, on_progress: Progress | None = None) 
     for number in range(first, last):
         start, end = shop.day(number), shop.day(number + 1)
         mine = (ts >= microseconds(start)) & (ts < microseconds(end))
-        days.append((mine, Knowledge.at(shop, start, config.lift.weights)))
+        days.append((mine, Knowledge.at(shop, start, config.lift)))
     return WalkForward(stage, days, Softmax(config.lift.temperature), config.sweep)
 
 

@@ -249,13 +249,9 @@ def _check_labels(early: _Examples) -> None:
     """FitError where the part that grows the trees cannot teach one of the two."""
     clicks = int(early.clicked.sum())
     orders = int((early.clicked & early.ordered).sum())
-    where = (
-        f"funnel: the earlier part has {len(early)} impressions, {clicks} of them clicked, {orders} clicked and ordered"
-    )
+    where = f"funnel: the earlier part has {len(early)} impressions, {clicks} clicked, {orders} clicked and ordered"
     if clicks in (0, len(early)):
-        raise FitError(
-            f"{where}: nothing to learn clicks from. Give a longer log, with impressions that were not clicked."
-        )
+        raise FitError(f"{where}: nothing to learn clicks from. Give a longer log, with clicks and with none.")
     if orders in (0, clicks):
         raise FitError(f"{where}: nothing to learn orders from. Give a longer log, or check how orders are attributed.")
 
