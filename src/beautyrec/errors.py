@@ -58,6 +58,10 @@ class MissingExtraError(BeautyrecError):
         self.package = package
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """So that it can come back from another process."""
+        return type(self), (self.package, self.extra)
+
 
 class FitError(BeautyrecError):
     """A model that cannot be fitted on what it was given."""

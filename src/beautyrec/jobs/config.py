@@ -117,6 +117,8 @@ class JobConfig:
 
     seed: int = 0
     """The one seed that every other is derived from."""
+    workers: int = 2
+    """Processes that fit models side by side; each takes about half a GiB."""
     output: str = "experiments/demo"
     """The folder that the run writes into."""
     models: dict[str, ModelConfig] = field(default_factory=dict[str, ModelConfig])

@@ -12,9 +12,11 @@ from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
 from beautyrec.campaign.shelf_features import ShelfFeatures
 from beautyrec.data import schema
 from beautyrec.data.interactions import Interactions
+from beautyrec.data.slates import Slates
 from beautyrec.errors import MissingExtraError
 from beautyrec.jobs.config import LiftConfig
 from beautyrec.jobs.shop import Shop
+from beautyrec.jobs.side_by_side import side_by_side
 from beautyrec.models.base import Learner
 from beautyrec.models.funnel import Funnel, FunnelModel
 from beautyrec.policies.softmax import Softmax
@@ -91,11 +93,33 @@ def with_truth(table: pd.DataFrame, truth: Truth, legacy: Truth) -> pd.DataFrame
     return table.assign(true=table["metric"].map(true["lift"]), true_se=table["metric"].map(true["standard_error"]))
 
 
+def scores_of_models(
+    learners: Mapping[str, Learner | Funnel], knowledge: Knowledge, stage: Stage, *, seed: int, workers: int
+) -> Mapping[str, FloatArray | MissingExtraError]:
+    """[B, C] scores of each model, fitted side by side; the error where its package is not installed."""
+    slates = stage.held.slates
+    rankers = {name: learner for name, learner in list(learners.items())[::-1] if not isinstance(learner, Funnel)}
+    work = [(_ranker_scores, (learner, knowledge.interactions, slates, seed)) for learner in rankers.values()]
+    scores = dict(zip(rankers, side_by_side(work, workers), strict=True))
+    for name, learner in learners.items():
+        if isinstance(learner, Funnel):
+            scores[name] = scores_of(learner, knowledge, stage, seed=seed)
+    return {name: scores[name] for name in learners}
+
+
+def _ranker_scores(
+    learner: Learner, interactions: Interactions, slates: Slates, seed: int
+) -> FloatArray | MissingExtraError:
+    try:
+        return shelf_scores(learner.fit(interactions, seed=seed), slates)
+    except MissingExtraError as error:
+        return error
+
+
 def lift_of_models(
     shop: Shop,
-    learners: Mapping[str, Learner | Funnel],
+    scores: Mapping[str, FloatArray | MissingExtraError],
     stage: Stage,
-    knowledge: Knowledge,
     policy: Softmax,
     *,
     seed: int,
@@ -106,16 +130,14 @@ def lift_of_models(
     A model whose package is not installed has one row that says how to install it.
     """
     tables = []
-    for number, (name, learner) in enumerate(learners.items()):
-        on_progress(number, len(learners))
-        try:
-            scores = scores_of(learner, knowledge, stage, seed=seed)
-        except MissingExtraError as error:
-            tables.append(pd.DataFrame([{"model": name, "verdict": "refuse", "reasons": str(error)}]))
+    for number, (name, score) in enumerate(scores.items()):
+        on_progress(number, len(scores))
+        if isinstance(score, MissingExtraError):
+            tables.append(pd.DataFrame([{"model": name, "verdict": "refuse", "reasons": str(score)}]))
             continue
-        chances = policy.probabilities(scores)
+        chances = policy.probabilities(score)
         truth = shop.world.truth(stage.held.slates, chances, rng=np.random.default_rng(seed))
         table = with_truth(stage.held.lift(chances), truth, stage.legacy)
         tables.append(table.assign(model=name))
-    on_progress(len(learners), len(learners))
+    on_progress(len(scores), len(scores))
     return pd.concat(tables, ignore_index=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -14,23 +15,24 @@ import beautyrec
 from beautyrec.campaign.ranking_study import rank_models
 from beautyrec.data import schema
 from beautyrec.data.locate import find_data
-from beautyrec.data.splits import leave_last_out, split_at
+from beautyrec.data.splits import Split, leave_last_out, split_at
 from beautyrec.errors import SourceError
 from beautyrec.evaluation.prediction import calibration_curve, calibration_error
 from beautyrec.jobs import show
 from beautyrec.jobs.champion import crown
 from beautyrec.jobs.config import JobConfig
-from beautyrec.jobs.lift import Knowledge, Stage, lift_of_models
+from beautyrec.jobs.lift import Knowledge, Stage, lift_of_models, scores_of_models
 from beautyrec.jobs.next_room import NextRoom, plan_next_room
 from beautyrec.jobs.open_bandit import find_open_bandit, lift_of_bandits
 from beautyrec.jobs.report import write_report
 from beautyrec.jobs.shop import Purchases, Shop, build_world, describe, open_shop, read_purchases
+from beautyrec.jobs.side_by_side import side_by_side
 from beautyrec.jobs.steps import Steps
 from beautyrec.jobs.summary import Summary, write_summary
 from beautyrec.jobs.sweep import ESTIMATOR, METRIC, prepare, sweep, trial_rows
+from beautyrec.models.base import Learner
 from beautyrec.models.funnel import Funnel
 from beautyrec.policies.softmax import Softmax
-from beautyrec.types import Progress
 
 
 def run_job(
@@ -124,19 +126,17 @@ class MainJob:
             "leave-last-out": leave_last_out(interactions),
             f"global time, last {days} days": split_at(interactions, end - pd.Timedelta(days=days)),
         }
-        tables = []
-        for protocol, split in splits.items():
-            with self.steps.step(f"rank: {protocol}") as on_progress:
-                table = rank_models(
-                    learners,
-                    split,
-                    protocol=protocol,
-                    k=self.config.ranking.k,
-                    seed=self.config.seed,
-                    on_model=_counter(list(learners), on_progress),
-                )
-            tables.append(table)
-        return pd.concat(tables, ignore_index=True)
+        options = {"k": self.config.ranking.k, "seed": self.config.seed}
+        work = [
+            (_rank, ({name: learner}, split, {**options, "protocol": protocol}))
+            for name, learner in reversed(learners.items())  # the networks, which take longest, stand last
+            for protocol, split in splits.items()
+        ]
+        with self.steps.step("rank: leave-last-out and global time") as on_progress:
+            rows: pd.DataFrame = pd.concat(side_by_side(work, self.config.workers, on_progress), ignore_index=True)
+        place = {(protocol, name): number for number, (protocol, name) in enumerate(product(splits, learners))}
+        order = [place[key] for key in zip(rows["protocol"], rows["model"], strict=True)]
+        return rows.iloc[np.argsort(order)].reset_index(drop=True)
 
     def lift(self, shop: Shop) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Lift of every model's policy in the week before the sweep's, and the calibration of the funnel model there."""
@@ -148,7 +148,8 @@ class MainJob:
             stage = Stage.of(shop, first, last, seed=seed, on_progress=on_progress)
         learners = {name: model.learner() for name, model in self.config.models.items()}
         with self.steps.step("lift of each model's policy") as on_progress:
-            table = lift_of_models(shop, learners, stage, knowledge, policy, seed=seed, on_progress=on_progress)
+            scores = scores_of_models(learners, knowledge, stage, seed=seed, workers=self.config.workers)
+            table = lift_of_models(shop, scores, stage, policy, seed=seed, on_progress=on_progress)
         return table, self._calibration(shop, knowledge, first, last)
 
     def _calibration(self, shop: Shop, knowledge: Knowledge, first: int, last: int) -> pd.DataFrame:
@@ -208,10 +209,6 @@ def _room(room: NextRoom) -> dict[str, Any]:
     }
 
 
-def _counter(names: list[str], on_progress: Progress) -> Callable[[str], None]:
-    """Moves the bar by one model, whenever the next one begins."""
-
-    def begin(name: str) -> None:
-        on_progress(names.index(name), len(names))
-
-    return begin
+def _rank(learners: dict[str, Learner], split: Split, options: dict[str, Any]) -> pd.DataFrame:
+    """A row of the ranking table, in a process of its own."""
+    return rank_models(learners, split, **options)
