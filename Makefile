@@ -14,6 +14,7 @@ help: ## this list
 install: $(STAMP) ## make .venv and install the package with everything it can use
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "installing beautyrec and what it uses into $(VENV) (some minutes, once)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@

@@ -94,13 +94,19 @@ def with_truth(table: pd.DataFrame, truth: Truth, legacy: Truth) -> pd.DataFrame
 
 
 def scores_of_models(
-    learners: Mapping[str, Learner | Funnel], knowledge: Knowledge, stage: Stage, *, seed: int, workers: int
+    learners: Mapping[str, Learner | Funnel],
+    knowledge: Knowledge,
+    stage: Stage,
+    *,
+    seed: int,
+    workers: int,
+    on_progress: Progress | None = None,
 ) -> Mapping[str, FloatArray | MissingExtraError]:
     """[B, C] scores of each model, fitted side by side; the error where its package is not installed."""
     slates = stage.held.slates
     rankers = {name: learner for name, learner in list(learners.items())[::-1] if not isinstance(learner, Funnel)}
     work = [(_ranker_scores, (learner, knowledge.interactions, slates, seed)) for learner in rankers.values()]
-    scores = dict(zip(rankers, side_by_side(work, workers), strict=True))
+    scores = dict(zip(rankers, side_by_side(work, workers, on_progress), strict=True))
     for name, learner in learners.items():
         if isinstance(learner, Funnel):
             scores[name] = scores_of(learner, knowledge, stage, seed=seed)

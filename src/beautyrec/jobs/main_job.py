@@ -147,8 +147,10 @@ class MainJob:
         with self.steps.step("features of the week's shelves") as on_progress:
             stage = Stage.of(shop, first, last, seed=seed, on_progress=on_progress)
         learners = {name: model.learner() for name, model in self.config.models.items()}
+        workers = self.config.workers
+        with self.steps.step("fit each model, score the week's shelves") as on_progress:
+            scores = scores_of_models(learners, knowledge, stage, seed=seed, workers=workers, on_progress=on_progress)
         with self.steps.step("lift of each model's policy") as on_progress:
-            scores = scores_of_models(learners, knowledge, stage, seed=seed, workers=self.config.workers)
             table = lift_of_models(shop, scores, stage, policy, seed=seed, on_progress=on_progress)
         return table, self._calibration(shop, knowledge, first, last)
 
