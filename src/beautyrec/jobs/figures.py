@@ -165,5 +165,6 @@ def line_up(rows: pd.DataFrame) -> Any:
             marker={"color": palette[index % len(palette)]}, customdata=part["title"].str.slice(0, 60),
             hovertemplate="minute %{x}: %{customdata}<br>margin %{y:.2f}<extra></extra>",
         )  # fmt: skip
+    figure.update_xaxes(range=[-1, float(rows["minute_to"].max())])
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0})
     return figure
