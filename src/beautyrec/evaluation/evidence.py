@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,15 @@ class Outcomes:
         return np.asarray(getattr(self, name), dtype=np.float64)
 
 
+class Control(NamedTuple):
+    """A known function of viewer and item; its weighted value has the target policy's mean as expectation."""
+
+    logged: FloatArray
+    """[B, K] of what was shown."""
+    target: FloatArray
+    """[B, K] its mean under the target policy."""
+
+
 @dataclass(frozen=True, eq=False)
 class SlateEvidence:
     """B slates of K positions shown by a logging policy, weighted towards a target policy.
@@ -59,6 +68,9 @@ class SlateEvidence:
         cluster: [B] what is independent of each other: the user, as a rule.
         expected_logged: expected outcomes of what was shown, from a model that did not see the cluster; None without one.
         expected_target: expected outcomes at each position under the target policy, from the same model.
+        group_weight: [B, K] chance of the shown item's group under the target policy over that under the logging policy;
+            None without groups.
+        controls: functions with a known mean under the target policy, which take noise out (`RegressedDR`).
 
     Raises:
         EvaluationError: names the array and says how many values are wrong.
@@ -76,6 +88,8 @@ class SlateEvidence:
     cluster: npt.NDArray[Any]
     expected_logged: Outcomes | None = None
     expected_target: Outcomes | None = None
+    group_weight: FloatArray | None = None
+    controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or len(self.weight) == 0:
@@ -92,6 +106,11 @@ class SlateEvidence:
                 self._check(f"{model}.{name}", expected.of(name))
         if (self.expected_logged is None) != (self.expected_target is None):
             raise EvaluationError("expected_logged and expected_target come together: pass both or none.")
+        if self.group_weight is not None:
+            self._check("group_weight", self.group_weight, low=0)
+        for number, control in enumerate(self.controls):
+            self._check(f"controls[{number}].logged", control.logged)
+            self._check(f"controls[{number}].target", control.target)
 
     @classmethod
     def of(
@@ -157,6 +176,8 @@ class SlateEvidence:
             np.asarray(self.cluster)[first],
             None if self.expected_logged is None else all_outcomes(self.expected_logged),
             None if self.expected_target is None else all_outcomes(self.expected_target),
+            None if self.group_weight is None else side_by_side(self.group_weight),
+            tuple(Control(side_by_side(c.logged), side_by_side(c.target)) for c in self.controls),
         )
 
     def _check(self, name: str, values: npt.NDArray[Any], low: float = -np.inf, high: float = np.inf) -> None:
