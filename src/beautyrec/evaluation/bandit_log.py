@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class BanditLog:
         logging: [n, A] chances of all actions under the logging policy, or [n] of the one shown.
         cluster: [n] what is independent of each other; every round if None.
         group: [A] group of each action (its category, say), for `MIPS` and `OffCEM`; needs ``logging`` [n, A].
+        estimated: whether ``logging`` was estimated (`beautyrec.evaluation.propensities`) and not recorded.
 
     Raises:
         EvaluationError: shapes that do not fit, or chances out of range; says how many and where first.
@@ -40,6 +41,7 @@ class BanditLog:
     logging: FloatArray
     cluster: npt.NDArray[Any] | None = None
     group: IntArray | None = None
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.action)
@@ -79,10 +81,8 @@ class BanditLog:
             cluster=np.arange(len(self.action)) if self.cluster is None else self.cluster,
             expected=pair,
         )
-        model = (plain.expected_logged, plain.expected_target)
-        weight = self._group_weight(target)
-        controls = self._controls(target)
-        return SlateEvidence(plain.weight, plain.outcomes, plain.shown, plain.cluster, *model, weight, controls)
+        weight, controls = self._group_weight(target), self._controls(target)
+        return replace(plain, group_weight=weight, controls=controls, estimated=self.estimated)
 
     def _shown(self, values: FloatArray) -> FloatArray:
         """[n, 1] the values [n, A] of what was shown."""

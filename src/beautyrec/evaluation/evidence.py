@@ -71,6 +71,7 @@ class SlateEvidence:
         group_weight: [B, K] chance of the shown item's group under the target policy over that under the logging policy;
             None without groups.
         controls: functions with a known mean under the target policy, which take noise out (`RegressedDR`).
+        estimated: whether the logging policy's chances were estimated; every lift then says so.
 
     Raises:
         EvaluationError: names the array and says how many values are wrong.
@@ -90,6 +91,7 @@ class SlateEvidence:
     expected_target: Outcomes | None = None
     group_weight: FloatArray | None = None
     controls: tuple[Control, ...] = ()
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or len(self.weight) == 0:
@@ -178,6 +180,7 @@ class SlateEvidence:
             None if self.expected_target is None else all_outcomes(self.expected_target),
             None if self.group_weight is None else side_by_side(self.group_weight),
             tuple(Control(side_by_side(c.logged), side_by_side(c.target)) for c in self.controls),
+            self.estimated,
         )
 
     def _check(self, name: str, values: npt.NDArray[Any], low: float = -np.inf, high: float = np.inf) -> None:
