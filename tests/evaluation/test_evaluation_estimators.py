@@ -131,6 +131,35 @@ def test_offcem_needs_only_differences_within_a_group(seed):
     assert abs(problem.mean(MIPS().per_position(evidence, "clicked")) - problem.truth) > 1e-4
 
 
+def test_groups_take_noise_out_of_a_large_catalogue():
+    rng = np.random.default_rng(0)
+    n, items, groups = 3000, 400, 10
+    group = np.arange(items) % groups
+    rate = rng.uniform(0.1, 0.9, groups)[group]
+    logging, target = (np.tile(part, (n, 1)) for part in simplex(rng, (2, items)) ** 4)
+    logging, target = logging / logging.sum(axis=1, keepdims=True), target / target.sum(axis=1, keepdims=True)
+    action = rng.choice(items, n, p=logging[0])
+    clicked = (rng.random(n) < rate[action]).astype(float)
+    evidence = BanditLog(action, Outcomes(clicked), logging, group=group).evidence(target)
+    plain, grouped = (per_row(each, evidence, "clicked") for each in (IPS(), MIPS()))
+    assert grouped.std() < 0.2 * plain.std()
+    assert grouped.mean() == pytest.approx(target[0] @ rate, abs=4 * grouped.std() / n**0.5)
+
+
+def test_requests_of_one_viewer_side_by_side_keep_what_estimators_need():
+    evidence = Problem(0).evidence(GROUP)
+    n = len(evidence.weight)
+    merged = evidence.by_viewer(np.arange(n) // 2)
+    assert merged.weight.shape == (n // 2, 2)
+    np.testing.assert_array_equal(merged.group_weight.ravel(), evidence.group_weight.ravel())
+    for ours, before in zip(merged.controls, evidence.controls, strict=True):
+        np.testing.assert_array_equal(ours.logged.ravel(), before.logged.ravel())
+        np.testing.assert_array_equal(ours.target.ravel(), before.target.ravel())
+    for estimator in (OffCEM(), SwitchDR(1.0), DM()):
+        together, apart = (per_row(estimator, each, "clicked").sum() for each in (merged, evidence))
+        assert together == pytest.approx(apart)
+
+
 def test_weights_of_groups_are_ratios_of_summed_chances():
     problem = Problem(0)
     found = problem.evidence(GROUP).group_weight[:, 0]
