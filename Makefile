@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format docs bench clean
+.PHONY: help install demo test check format docs bench peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,17 @@ docs: $(STAMP) ## build the documentation into site/
 
 bench: $(STAMP) ## every benchmark in full; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+PEERS := .peers/obp/.installed
+
+peers: $(PEERS) ## environments of other libraries, for benchmarks that run beside them
+
+.peers/%/.installed: benchmarks/peers/%.txt benchmarks/peers/%-no-deps.txt
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/$*.txt
+	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
+		-r benchmarks/peers/$*-no-deps.txt
+	@touch $@
 
 clean: ## remove what was built (not .venv)
 	rm -rf build dist site .pytest_cache .ruff_cache experiments/demo

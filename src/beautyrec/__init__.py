@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from beautyrec.data.log import EventLog
     from beautyrec.data.splits import leave_last_out, split_at
     from beautyrec.data.vocabulary import Vocabulary
+    from beautyrec.evaluation.bandit_log import BanditLog
     from beautyrec.evaluation.lift import lift_table
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALS",
     "BPR",
+    "BanditLog",
     "EventLog",
     "FeatureSet",
     "Funnel",
@@ -67,6 +69,7 @@ __all__ = [
 _HOME = {
     "ALS": "models.als",
     "BPR": "models.bpr",
+    "BanditLog": "evaluation.bandit_log",
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",

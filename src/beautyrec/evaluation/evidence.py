@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,15 @@ class Outcomes:
         return Outcomes(self.clicked[keep], ordered, revenue)
 
 
+class Control(NamedTuple):
+    """A known function of viewer and item; its weighted value has the target policy's mean as expectation."""
+
+    logged: FloatArray
+    """[B, K] of what was shown."""
+    target: FloatArray
+    """[B, K] its mean under the target policy."""
+
+
 @dataclass(frozen=True, eq=False)
 class SlateEvidence:
     """B slates of K positions shown by a logging policy, weighted towards a target policy.
@@ -65,6 +74,10 @@ class SlateEvidence:
         cluster: [B] what is independent of each other: the user, as a rule.
         expected_logged: expected outcomes of what was shown, from a model that did not see the cluster; None without one.
         expected_target: expected outcomes at each position under the target policy, from the same model.
+        group_weight: [B, K] chance of the shown item's group under the target policy over that under the logging policy;
+            None without groups.
+        controls: functions with a known mean under the target policy, which take noise out (`RegressedDR`).
+        estimated: whether the logging policy's chances were estimated; every lift then says so.
 
     Raises:
         EvaluationError: names the array and says how many values are wrong.
@@ -82,6 +95,9 @@ class SlateEvidence:
     cluster: npt.NDArray[Any]
     expected_logged: Outcomes | None = None
     expected_target: Outcomes | None = None
+    group_weight: FloatArray | None = None
+    controls: tuple[Control, ...] = ()
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or len(self.weight) == 0:
@@ -98,6 +114,11 @@ class SlateEvidence:
                 self._check(f"{model}.{name}", expected.of(name))
         if (self.expected_logged is None) != (self.expected_target is None):
             raise EvaluationError("expected_logged and expected_target come together: pass both or none.")
+        if self.group_weight is not None:
+            self._check("group_weight", self.group_weight, low=0)
+        for number, control in enumerate(self.controls):
+            self._check(f"controls[{number}].logged", control.logged)
+            self._check(f"controls[{number}].target", control.target)
 
     @classmethod
     def of(
@@ -163,6 +184,9 @@ class SlateEvidence:
             np.asarray(self.cluster)[first],
             None if self.expected_logged is None else all_outcomes(self.expected_logged),
             None if self.expected_target is None else all_outcomes(self.expected_target),
+            None if self.group_weight is None else side_by_side(self.group_weight),
+            tuple(Control(side_by_side(c.logged), side_by_side(c.target)) for c in self.controls),
+            self.estimated,
         )
 
     def where(self, keep: BoolArray) -> SlateEvidence:

@@ -80,6 +80,7 @@ def lifts(
     for metric in metrics:
         estimates = {name: _estimate(ledger, metric, confidence) for name, ledger in ledgers}
         findings = [*overlap.findings(metric.events, limits), *_disagreement(list(estimates.values()), limits)]
+        findings += _estimated(evidence)
         for name, ledger in ledgers:
             result.append(_lift(metric, name, ledger, estimates[name], findings, overlap))
     return result
@@ -154,6 +155,14 @@ def _disagreement(estimates: Sequence[Estimate | Finding], limits: Thresholds) -
     if apart <= limits.disagreement * half_width:
         return []
     return [(Verdict.CAUTION, f"the estimators differ by {apart:.1%}, for intervals of half-width {half_width:.1%}")]
+
+
+def _estimated(evidence: SlateEvidence) -> list[Finding]:
+    if not evidence.estimated:
+        return []
+    return [
+        (Verdict.CAUTION, "propensities are estimated: whatever else the logging policy looked at is not corrected")
+    ]
 
 
 def _lift(

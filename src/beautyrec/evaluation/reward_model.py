@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import Outcomes
+from beautyrec.evaluation.folds import deal
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 _ROUNDS = 5  # of alternating rates and attention; the change after three is below the noise of any log
@@ -80,12 +81,7 @@ class ItemPositionRates:
         Raises:
             EvaluationError: fewer clusters than folds.
         """
-        ids, group = np.unique(cluster, return_inverse=True)
-        if len(ids) < self.folds:
-            raise EvaluationError(
-                f"{len(ids)} clusters cannot be dealt to {self.folds} folds. Use fewer folds or a longer log."
-            )
-        fold = np.random.default_rng(self.seed).permutation(len(ids))[group] % self.folds
+        fold = deal(cluster, self.folds, self.seed)
         tables = [_rates(item_ix[fold != f], _rows(outcomes, fold != f), n_items) for f in range(self.folds)]
         return RewardModel(fold, np.stack([rate for rate, _ in tables]), np.stack([seen for _, seen in tables]))
 

@@ -33,29 +33,28 @@ class Ledger:
     Args:
         names: [m] names of the columns.
         sums: [G, m] sums over each cluster.
-        self_normalised: whether weighted parts are divided by the mean weight.
     """
 
     names: tuple[str, ...]
     sums: FloatArray
-    self_normalised: bool
 
     @classmethod
     def of(cls, evidence: SlateEvidence, estimator: Estimator) -> Ledger:
         """The ledger of one estimator on one log."""
         outcomes = evidence.outcomes.names
         columns = {"requests": np.ones(len(evidence.weight)), "impressions": evidence.shown.sum(axis=1)}
-        columns["weight"] = (evidence.weight * evidence.shown).sum(axis=1)
         for name in outcomes:
             values = estimator.per_position(evidence, name)
             columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
             columns[f"plain {name}"] = values.plain.sum(axis=1)
             columns[f"weighted {name}"] = values.weighted.sum(axis=1)
+            if values.divisor is not None:
+                columns[f"divisor {name}"] = values.divisor.sum(axis=1)
             if name == "ordered":
                 columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
-                columns |= _unconverted(values, estimator.self_normalised)
+                columns |= _unconverted(values)
         rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
-        return cls(tuple(columns), cluster_sums(rows, evidence.cluster), estimator.self_normalised)
+        return cls(tuple(columns), cluster_sums(rows, evidence.cluster))
 
     @cached_property
     def moments(self) -> Moments:
@@ -71,12 +70,15 @@ class Ledger:
     def target(self, means: Any) -> Totals:
         """Totals under the target policy as functions of the column means [m]."""
         column = self._named(means)
-        u = column["impressions"] / column["weight"] if self.self_normalised else 1.0
+        u = {
+            name: column["impressions"] / column[f"divisor {name}"] if f"divisor {name}" in column else 1.0
+            for name in OUTCOMES
+        }
         clicked, ordered, revenue = (
-            column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u for name in OUTCOMES
+            column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u[name] for name in OUTCOMES
         )
         powers = [name for name in self.names if name.startswith("unconverted")]
-        unconverted = sum(column[name] * u**power for power, name in enumerate(powers))
+        unconverted = sum(column[name] * u["ordered"] ** power for power, name in enumerate(powers))
         requests, impressions = column["requests"], column["impressions"]
         return Totals(requests, impressions, clicked, ordered, revenue, requests - unconverted)
 
@@ -88,9 +90,9 @@ class Ledger:
         return dict(zip(self.names, means, strict=True))
 
 
-def _unconverted(orders: PositionValues, self_normalised: bool) -> dict[str, FloatArray]:
+def _unconverted(orders: PositionValues) -> dict[str, FloatArray]:
     """Coefficients of ``prod_k (1 - plain_k - weighted_k u)``, one column a power of ``u``; one column at u = 1."""
-    if not self_normalised:
+    if orders.divisor is None:
         return {"unconverted 0": (1 - orders.plain - orders.weighted).prod(axis=1)}
     rows, positions = orders.plain.shape
     coefficients = np.zeros((rows, positions + 1))
