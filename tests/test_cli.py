@@ -92,3 +92,37 @@ def test_an_unknown_data_set_is_named(capsys: pytest.CaptureFixture[str]) -> Non
         main(["data", "fetch", "closed-bandit"])
     assert ended.value.code == 2
     assert "open-bandit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "words"),
+    [
+        ("items", {"price": [-1.0, 2.0]}, ["items.parquet", "price", "1 of 2"]),
+        ("items", {"item_id": [1, 1]}, ["items.parquet", "item_id", "1 of 2"]),
+        ("items", {"price": ["dear", "cheap"]}, ["items.parquet", "price"]),
+        ("interactions", {"pos": [0, 0]}, ["interactions.parquet", "pos", "1 of 2"]),
+        ("interactions", {"ts": ["soon", "later"]}, ["interactions.parquet", "ts"]),
+    ],
+)
+def test_wrong_rows_of_a_purchase_file_are_named_and_counted(
+    table: str, change: dict[str, list[object]], words: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "amazon-beauty-2014"
+    folder.mkdir(parents=True)
+    day = pd.to_datetime(["2014-01-01", "2014-01-02"])
+    frames = {
+        "interactions": pd.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "pos": [0, 1], "ts": day}),
+        "items": pd.DataFrame(
+            {"item_id": [1, 2], "title": "x", "brand": "y", "category_path": "A|B", "price": [1.0, 2.0]}
+        ),
+    }
+    for name, frame in frames.items():
+        frame.assign(**(change if name == table else {})).to_parquet(folder / f"{name}.parquet")
+    config = tmp_path / "job.toml"
+    config.write_text(SMALL)
+    done = run("run", str(config), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "out").exists()

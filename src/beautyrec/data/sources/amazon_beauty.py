@@ -26,6 +26,7 @@ from beautyrec.data.schema import (
     TITLE,
     TS,
     USER_ID,
+    validate,
 )
 from beautyrec.engine import Engine
 from beautyrec.errors import SchemaError
@@ -55,6 +56,11 @@ def read_amazon_beauty(folder: str | Path, engine: Engine | None = None) -> Even
     folder = Path(folder)
     taken = _columns(folder / "interactions.parquet", _EVENTS)
     items = _columns(folder / "items.parquet", _ITEMS).to_pandas()
+    if not pa.types.is_timestamp(taken.schema.field(TS).type):
+        raise SchemaError(
+            f"{folder / 'interactions.parquet'}: column '{TS}' holds {taken.schema.field(TS).type} in its {taken.num_rows} "
+            f"rows, not times. Cast it to timestamps."
+        )
     events = taken.to_pandas().sort_values([USER_ID, PLACE], kind="stable", ignore_index=True)
     repeated = events.duplicated([USER_ID, PLACE])
     if repeated.any():
@@ -62,11 +68,13 @@ def read_amazon_beauty(folder: str | Path, engine: Engine | None = None) -> Even
             f"{folder / 'interactions.parquet'}: {int(repeated.sum())} of {len(events)} rows repeat a '{PLACE}' of "
             f"their user (first: {events.loc[repeated.idxmax(), [USER_ID, PLACE]].to_dict()}). Keep one row for each."
         )
+    validate("items", items, str(folder / "items.parquet"))
     price = events[[ITEM_ID]].merge(items[[ITEM_ID, PRICE]].drop_duplicates(ITEM_ID), on=ITEM_ID, how="left")[PRICE]
     ts = events[TS] if events[TS].dt.tz is not None else events[TS].dt.tz_localize("UTC")
     events = events.drop(columns=PLACE).assign(
         **{EVENT_ID: events.index, EVENT: ORDER, TS: ts, PRICE: price, QUANTITY: 1}
     )
+    validate("events", events, str(folder / "interactions.parquet"))
     items = items.assign(**{CATEGORY: items[CATEGORY_PATH].str.rsplit("|", n=1).str[-1]})
     return EventLog.from_frames(events, items, engine=engine)
 
