@@ -19,6 +19,7 @@ from beautyrec.errors import ConfigError
 from beautyrec.models.known import History, Known
 from beautyrec.models.state import ModelState
 from beautyrec.models.top_k import best_columns
+from beautyrec.models.workers import over_blocks, usable_threads
 from beautyrec.types import Float32Array, IntArray, Progress
 
 __all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommender"]
@@ -127,8 +128,9 @@ class Recommender(ABC):
     ) -> tuple[IntArray, Float32Array]:
         """The best ``k`` items of each user, best first; among equals the lower item index first.
 
-        Memory is bounded: users are taken in chunks of at most ``chunk_scores`` scores. A user alone gets the scores
-        it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
+        Memory is bounded: users are taken in chunks of at most ``chunk_scores`` scores, one a thread. Many chunks are
+        shared by as many threads as BLAS would take: those of ``OMP_NUM_THREADS``, or one a core. A user alone gets the
+        scores it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
 
         Args:
             user_ix: [B] index of each user; -1 for an unknown one, who gets what is popular.
@@ -148,11 +150,14 @@ class Recommender(ABC):
         width = len(self.items) if columns is None else len(columns)
         top = np.full((len(user_ix), k), -1, dtype=np.int64)
         values = np.full((len(user_ix), k), -np.inf, dtype=np.float32)
-        for rows in _chunks(len(user_ix), self.chunk_scores // max(1, width)):
+
+        def rank(rows: slice) -> None:
             block = self.scores(user_ix[rows], columns)
             if exclude_seen:
                 self._strike_seen(block, user_ix[rows], columns)
             top[rows], values[rows] = best_columns(block, k)
+
+        over_blocks(rank, len(user_ix), self.chunk_scores // max(1, width), threads=usable_threads())
         if columns is not None:
             top = np.where(top < 0, -1, columns[top]) if len(columns) else top
         return top, values
