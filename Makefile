@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format docs bench clean
+.PHONY: help install demo test check format docs bench peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ docs: $(STAMP) ## build the documentation into site/
 
 bench: $(STAMP) ## every benchmark in full; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+peers: $(patsubst benchmarks/peers/%.txt,.peers/%/.installed,$(wildcard benchmarks/peers/*.txt)) ## environments of other libraries, to measure beside
+
+.peers/%/.installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 clean: ## remove what was built (not .venv)
 	rm -rf build dist site .pytest_cache .ruff_cache experiments/demo
