@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from beautyrec.data.vocabulary import Vocabulary
-from beautyrec.evaluation import list_quality, ranking
+from beautyrec.evaluation import ranking
 from beautyrec.evaluation.estimate import Estimate
 from beautyrec.evaluation.ranking_table import estimate
+from beautyrec.evaluation.ranking_values import ItemFacts, ranking_values
 from beautyrec.models.known import History, Known
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import FloatArray, IntArray
@@ -70,21 +71,8 @@ def task(seed: int, users: int = USERS, items: int = ITEMS, events: int = EVENTS
 
 def judge(given: Task, lists: IntArray) -> dict[str, Estimate]:
     """Ten metrics with intervals."""
-    indptr, relevant, counts = given.indptr, given.relevant_ix, given.counts
-    found = ranking.hits(lists, indptr, relevant)
-    weight = list_quality.popularity_weight(counts)
-    values = {
-        "recall": ranking.recall(found),
-        "precision": ranking.precision(found),
-        "hit_rate": ranking.hit_rate(found),
-        "ndcg": ranking.ndcg(found),
-        "map": ranking.average_precision(found),
-        "mrr": ranking.reciprocal_rank(found),
-        "novelty": list_quality.novelty(lists, counts),
-        "popularity_bias": list_quality.popularity_bias(lists, indptr, relevant, counts),
-        "diversity": list_quality.diversity(lists, given.group),
-        "debiased_recall": list_quality.debiased_recall(found, lists, indptr, relevant, weight),
-    }
+    facts = ItemFacts(given.counts, given.group)
+    values = ranking_values(lists, given.indptr, given.relevant_ix, facts)
     return {name: estimate(value, name) for name, value in values.items()}
 
 

@@ -166,23 +166,26 @@ def diversity(lists: IntArray, group: IntArray) -> FloatArray:
         >>> diversity(np.array([[0, 1, 2], [0, 1, -1]]), np.array([7, 7, 3])).round(4).tolist()
         [0.6667, 0.0]
     """
-    known = np.append(group, -1)
-    ordered = np.sort(known[lists].astype(np.int32), axis=1)
+    known = np.append(group, -1).astype(np.int32)
     count = np.count_nonzero(lists >= 0, axis=1)
     pairs = count * (count - 1) / 2
-    return _share(pairs - _equal_pairs(ordered), pairs)
+    return _share(pairs - _equal_pairs(known.take(lists, mode="wrap")), pairs)
 
 
-def _equal_pairs(ordered: npt.NDArray[np.int32]) -> FloatArray:
-    """[B] pairs of equal values, -1 left out, in the sorted rows [B, k]: a run of m values holds m (m - 1) / 2."""
-    (b, k) = ordered.shape
-    starts = np.ones((b, k), dtype=np.bool_)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=starts[:, 1:])
-    start = np.flatnonzero(starts)
-    length = np.diff(np.append(start, b * k)).astype(np.float64)
-    length[ordered.reshape(-1)[start] < 0] = 0
-    pairs = np.bincount(start // max(k, 1), weights=length * (length - 1) / 2, minlength=b)
-    return np.asarray(pairs, dtype=np.float64)
+def _equal_pairs(group: npt.NDArray[np.int32]) -> FloatArray:
+    """[B] pairs of equal values in the rows [B, k]; those below 0 are equal to none.
+
+    In a sorted row the pairs are neighbours, then next neighbours, and so on, until no two are equal any more.
+    """
+    apart = np.where(group < 0, -1 - np.arange(group.shape[1], dtype=np.int32), group)
+    apart.sort(axis=1)
+    pairs = np.zeros(len(group))
+    for lag in range(1, group.shape[1]):
+        equal = np.count_nonzero(apart[:, lag:] == apart[:, :-lag], axis=1)
+        if not equal.any():
+            break
+        pairs += equal
+    return pairs
 
 
 def spread(lists: IntArray, vectors: npt.NDArray[np.floating]) -> FloatArray:

@@ -83,8 +83,11 @@ def _places(lists: IntArray, request: IntArray, item_ix: IntArray) -> BoolArray:
 
 def _refuse_repeats(lists: IntArray) -> None:
     """Raise where a list names an item twice: it would be paid twice."""
-    ordered = np.sort(lists, axis=1)
-    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    small = lists.max(initial=0) < np.iinfo(np.int32).max
+    ordered: IntArray = lists.astype(np.int32 if small else np.int64)  # half the memory is half the time
+    ordered.sort(axis=1)
+    repeated = ordered[:, 1:] == ordered[:, :-1]
+    repeated &= ordered[:, 1:] >= 0
     if repeated.any():
         lost = repeated.any(axis=1)
         raise EvaluationError(
@@ -100,7 +103,7 @@ def recall(found: Hits) -> FloatArray:
         >>> recall(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.25]
     """
-    share: FloatArray = found.at.sum(axis=1) / found.relevant
+    share: FloatArray = np.count_nonzero(found.at, axis=1) / found.relevant
     return share
 
 
@@ -111,7 +114,7 @@ def precision(found: Hits) -> FloatArray:
         >>> precision(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.5]
     """
-    share: FloatArray = found.at.sum(axis=1) / found.at.shape[1]
+    share: FloatArray = np.count_nonzero(found.at, axis=1) / found.at.shape[1]
     return share
 
 
@@ -139,8 +142,9 @@ def ndcg(found: Hits) -> FloatArray:
     k = found.at.shape[1]
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.minimum(found.relevant, k) - 1]
-    normed: FloatArray = (found.at @ discount) / ideal
-    return normed
+    request, place = np.nonzero(found.at)
+    gain = np.bincount(request, weights=discount[place], minlength=len(found.at))
+    return np.asarray(gain / ideal, dtype=np.float64)
 
 
 def reciprocal_rank(found: Hits) -> FloatArray:

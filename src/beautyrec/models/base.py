@@ -19,8 +19,8 @@ from beautyrec.errors import ConfigError
 from beautyrec.models.known import History, Known
 from beautyrec.models.state import ModelState
 from beautyrec.models.top_k import best_columns
-from beautyrec.models.workers import over_blocks, usable_threads
 from beautyrec.types import Float32Array, IntArray, Progress
+from beautyrec.workers import over_blocks, usable_threads
 
 __all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommender"]
 

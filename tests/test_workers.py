@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from beautyrec.models.workers import over_blocks, usable_threads
+from beautyrec.workers import over_blocks, usable_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
