@@ -32,8 +32,8 @@ class FactorRecommender(Recommender):
     item_factors: Float32Array
     item_bias: Float32Array | None = None
     kind: ClassVar[str] = "factors"
-    chunk_scores: ClassVar[int] = 2**21
-    """More than other forms, 8 MB: a matrix product of few rows spends its time on laying out the items."""
+    chunk_scores: ClassVar[int] = 2**22
+    """More than other forms, 16 MB: a matrix product of few rows spends its time on laying out the items."""
 
     def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
         factors = self.item_factors if columns is None else self.item_factors[columns]
