@@ -225,8 +225,10 @@ class RecommenderContract:
         blocks: list[int] = []
 
         class Watched(type(self.model)):  # type: ignore[misc]  # the class of the model is known at run time only
-            def scores(self, user_ix: IntArray, columns: IntArray | None = None) -> Float32Array:
-                block: Float32Array = super().scores(user_ix, columns)
+            def scores(
+                self, user_ix: IntArray, columns: IntArray | None = None, room: Float32Array | None = None
+            ) -> Float32Array:
+                block: Float32Array = super().scores(user_ix, columns, room)
                 blocks.append(block.size)
                 return block
 
