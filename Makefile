@@ -41,15 +41,16 @@ docs: $(STAMP) ## build the documentation into site/
 bench: $(STAMP) ## every benchmark in full; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks
 
-PEERS := .peers/obp/.installed
+# A peer is one text file of requirements; NAME-no-deps.txt beside it lists what is installed without its own.
+PEERS := $(patsubst benchmarks/peers/%.txt,.peers/%/.installed,$(filter-out %-no-deps.txt,$(wildcard benchmarks/peers/*.txt)))
 
 peers: $(PEERS) ## environments of other libraries, for benchmarks that run beside them
 
-.peers/%/.installed: benchmarks/peers/%.txt benchmarks/peers/%-no-deps.txt
+.peers/%/.installed: benchmarks/peers/%.txt
 	$(PYTHON) -m venv .peers/$*
-	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/$*.txt
-	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
-		-r benchmarks/peers/$*-no-deps.txt
+	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	if [ -f benchmarks/peers/$*-no-deps.txt ]; then .peers/$*/bin/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --ignore-requires-python -r benchmarks/peers/$*-no-deps.txt; fi
 	@touch $@
 
 clean: ## remove what was built (not .venv)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, ndcg_score
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.ranking import (
+    average_precision,
     coverage,
     hit_rate,
     hits,
@@ -23,15 +25,16 @@ from beautyrec.evaluation.ranking import (
 def by_loops(ranked, relevant, k):
     """Every metric of one request, a place at a time."""
     relevant = set(relevant)
-    gain, ideal, found, first = 0.0, 0.0, 0, 0.0
+    gain, ideal, found, first, precisions = 0.0, 0.0, 0, 0.0, 0.0
     for rank, item in enumerate(ranked, start=1):
         if item in relevant:
             gain += 1 / math.log2(rank + 1)
             found += 1
+            precisions += found / rank
             first = first or 1 / rank
     for rank in range(1, min(k, len(relevant)) + 1):
         ideal += 1 / math.log2(rank + 1)
-    return found / len(relevant), found / k, float(found > 0), gain / ideal, first
+    return found / len(relevant), found / k, float(found > 0), gain / ideal, first, precisions / len(relevant)
 
 
 @st.composite
@@ -51,7 +54,8 @@ def test_every_metric_equals_its_loop(case):
     lists = np.array([row + [-1] * (k - len(row)) for row in ranked])
     indptr = np.cumsum([0] + [len(row) for row in relevant])
     found = hits(lists, indptr, np.array([item for row in relevant for item in row]))
-    values = np.stack([metric(found) for metric in (recall, precision, hit_rate, ndcg, reciprocal_rank)], axis=1)
+    metrics = (recall, precision, hit_rate, ndcg, reciprocal_rank, average_precision)
+    values = np.stack([metric(found) for metric in metrics], axis=1)
     np.testing.assert_allclose(values, [by_loops(a, b, k) for a, b in zip(ranked, relevant, strict=True)], rtol=1e-12)
 
 
@@ -112,3 +116,35 @@ def test_the_interval_covers_the_true_mean():
 def test_an_interval_needs_two_numbers(values):
     with pytest.raises(EvaluationError, match="an interval needs two or more"):
         mean_estimate(np.array(values, dtype=float), "recall@10")
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 12), n_items=st.integers(2, 12))
+def test_agrees_with_scikit_learn(seed, k, n_items):
+    """NDCG at k, and average precision of lists that rank all items, where the two definitions are one."""
+    rng = np.random.default_rng(seed)
+    k = min(k, n_items)
+    scores = rng.permuted(np.tile(np.arange(n_items, dtype=float), (5, 1)), axis=1)
+    wanted = rng.random((5, n_items)) < 0.4
+    wanted[:, 0] |= ~wanted.any(axis=1)
+    order = np.argsort(-scores, axis=1)
+    request, item = np.nonzero(wanted)
+    indptr = np.searchsorted(request, np.arange(6))
+    at_k, full = (hits(order[:, :n], indptr, item) for n in (k, n_items))
+    for row in range(5):
+        one = ndcg_score(wanted[[row]], scores[[row]], k=k)
+        assert ndcg(at_k)[row] == pytest.approx(one, abs=1e-9)
+        assert average_precision(full)[row] == pytest.approx(
+            average_precision_score(wanted[row], scores[row]), abs=1e-9
+        )
+
+
+def test_many_relevant_items_are_looked_up_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    lists = rng.permuted(np.tile(np.arange(30), (40, 1)), axis=1)[:, :8]
+    relevant = [rng.choice(30, size=rng.integers(1, 9), replace=False) for _ in lists]
+    indptr = np.cumsum([0] + [len(row) for row in relevant])
+    whole = hits(lists, indptr, np.concatenate(relevant))
+    monkeypatch.setattr("beautyrec.evaluation.ranking._BLOCK", 20)
+    np.testing.assert_array_equal(hits(lists, indptr, np.concatenate(relevant)).at, whole.at)
+    assert whole.at.tolist() == [[i in set(r.tolist()) for i in row] for row, r in zip(lists, relevant, strict=True)]

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautyrec.models.top_k import CROWD, GROUP, best_columns
+from beautyrec.models.top_k import CROWD, LINE, STRIDE, TILE, best_columns
+
+GROUP = LINE * STRIDE
 
 
 def by_sorting(scores, k):
@@ -28,7 +30,7 @@ def agree(scores, k):
 @given(
     seed=st.integers(0, 2**32 - 1),
     b=st.integers(0, 5),
-    width=st.integers(0, 40 * GROUP),
+    width=st.integers(0, 20 * GROUP),
     k=st.integers(1, 30),
     distinct=st.sampled_from([1, 2, 5, 50, 10**9]),
     never=st.sampled_from([0.0, 0.3, 0.99, 1.0]),
@@ -66,3 +68,23 @@ def test_the_input_is_only_read():
 def test_infinite_scores_stand_first(k):
     scores = np.array([[1.0, np.inf, 2.0]], dtype=np.float32)
     agree(scores, k)
+
+
+def test_tiles_do_not_change_the_answer():
+    rng = np.random.default_rng(1)
+    agree(rng.integers(-400, 400, (3 * TILE // 2_000, 2_000)).astype(np.float32), 7)
+
+
+def test_a_sample_that_misleads_is_found_out():
+    """The best stand where the sample looks in row 0, and where it does not in row 1."""
+    scores = np.zeros((2, 20 * GROUP), dtype=np.float32) + np.arange(20 * GROUP, dtype=np.float32) / 1e6
+    sampled = np.arange(20 * GROUP) % GROUP < LINE
+    scores[0, sampled] += 1
+    scores[1, ~sampled] += 1
+    agree(scores, 5)
+    agree(scores, 50)
+
+
+def test_signed_zeros_are_equal_and_every_float_keeps_its_order():
+    scores = np.array([[0.0, -0.0, 1e-45, -1e-45, np.finfo(np.float32).max, -np.inf, np.inf, -1.0]], dtype=np.float32)
+    agree(scores, 8)

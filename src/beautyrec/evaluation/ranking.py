@@ -6,6 +6,9 @@ metrics are functions of it that return a value for every request, because inter
 ::
 
     lists [B, k] + relevant  ->  hits  ->  recall(h), ndcg(h), ... [B]  ->  mean_estimate  ->  Estimate
+
+What lists are like whatever was taken (novel, popular, diverse) is in :mod:`beautyrec.evaluation.list_quality`; tables by
+segment and comparisons of two models are in :mod:`beautyrec.evaluation.ranking_table`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from beautyrec.evaluation.estimate import Estimate
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 _Z95 = 1.959963984540054
+_BLOCK = 2**20  # comparisons held at one time
 
 
 class Hits(NamedTuple):
@@ -57,25 +61,38 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         )
     _refuse_repeats(lists)
     width = int(max(lists.max(initial=0), relevant_ix.max(initial=0))) + 1
-    request = np.arange(requests)
-    keys = np.unique(np.repeat(request, np.diff(indptr)) * width + relevant_ix)
-    relevant = np.bincount(keys // width, minlength=requests)
+    keys = np.unique(np.repeat(np.arange(requests), np.diff(indptr)) * width + relevant_ix)
+    request = keys // width
+    relevant = np.bincount(request, minlength=requests)
     if not relevant.all():
         empty = int(np.count_nonzero(relevant == 0))
         raise EvaluationError(f"ranking: {empty} of {requests} requests have no relevant item. Leave them out.")
-    wanted = np.where(lists < 0, -1, request[:, None] * width + lists)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return Hits(keys[place] == wanted, relevant.astype(np.int64))
+    return Hits(_places(lists, request, keys % width), relevant.astype(np.int64))
+
+
+def _places(lists: IntArray, request: IntArray, item_ix: IntArray) -> BoolArray:
+    """[B, k] where the lists hold the relevant pairs [n] of request and item, looked up a block of pairs at a time."""
+    at = np.zeros(lists.shape, dtype=np.bool_)
+    block = max(1, _BLOCK // max(1, lists.shape[1]))
+    for start in range(0, len(request), block):
+        rows = request[start : start + block]
+        pair, place = np.nonzero(lists[rows] == item_ix[start : start + block, None])
+        at[rows[pair], place] = True
+    return at
 
 
 def _refuse_repeats(lists: IntArray) -> None:
     """Raise where a list names an item twice: it would be paid twice."""
-    ordered = np.sort(lists, axis=1)
-    repeated = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    small = lists.max(initial=0) < np.iinfo(np.int32).max
+    ordered: IntArray = lists.astype(np.int32 if small else np.int64)  # half the memory is half the time
+    ordered.sort(axis=1)
+    repeated = ordered[:, 1:] == ordered[:, :-1]
+    repeated &= ordered[:, 1:] >= 0
     if repeated.any():
+        lost = repeated.any(axis=1)
         raise EvaluationError(
-            f"ranking: {int(repeated.sum())} of {len(lists)} lists name an item twice, the first is list "
-            f"{int(repeated.argmax())}. Rank every item once."
+            f"ranking: {int(lost.sum())} of {len(lists)} lists name an item twice, the first is list "
+            f"{int(lost.argmax())}. Rank every item once."
         )
 
 
@@ -86,7 +103,7 @@ def recall(found: Hits) -> FloatArray:
         >>> recall(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.25]
     """
-    share: FloatArray = found.at.sum(axis=1) / found.relevant
+    share: FloatArray = np.count_nonzero(found.at, axis=1) / found.relevant
     return share
 
 
@@ -97,7 +114,7 @@ def precision(found: Hits) -> FloatArray:
         >>> precision(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.5]
     """
-    share: FloatArray = found.at.sum(axis=1) / found.at.shape[1]
+    share: FloatArray = np.count_nonzero(found.at, axis=1) / found.at.shape[1]
     return share
 
 
@@ -125,8 +142,9 @@ def ndcg(found: Hits) -> FloatArray:
     k = found.at.shape[1]
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.minimum(found.relevant, k) - 1]
-    normed: FloatArray = (found.at @ discount) / ideal
-    return normed
+    request, place = np.nonzero(found.at)
+    gain = np.bincount(request, weights=discount[place], minlength=len(found.at))
+    return np.asarray(gain / ideal, dtype=np.float64)
 
 
 def reciprocal_rank(found: Hits) -> FloatArray:
@@ -137,7 +155,25 @@ def reciprocal_rank(found: Hits) -> FloatArray:
         [0.5]
     """
     first: IntArray = found.at.argmax(axis=1)
-    return np.where(found.at.any(axis=1), 1 / (first + 1), 0.0)
+    there = found.at[np.arange(len(first)), first]
+    return np.where(there, 1 / (first + 1), 0.0)
+
+
+def average_precision(found: Hits) -> FloatArray:
+    """[B] precision at the rank of each hit, summed, over all relevant items; its mean is the MAP.
+
+    As in TREC's evaluation: relevant items that are not in the list count with a precision of 0, so with more than k
+    relevant items it cannot reach 1.
+
+    Example:
+        >>> average_precision(Hits(np.array([[True, False, True]]), np.array([2]))).round(4).tolist()
+        [0.8333]
+    """
+    request, place = np.nonzero(found.at)
+    before = np.searchsorted(request, request)  # hits of all requests before this one
+    precision_there = (np.arange(1, len(request) + 1) - before) / (place + 1)
+    total = np.bincount(request, weights=precision_there, minlength=len(found.at))
+    return np.asarray(total / found.relevant, dtype=np.float64)
 
 
 def coverage(lists: IntArray, n_items: int) -> float:
@@ -151,7 +187,9 @@ def coverage(lists: IntArray, n_items: int) -> float:
         >>> coverage(np.array([[0, 1], [1, -1]]), 4)
         0.5
     """
-    return len(np.unique(lists[lists >= 0])) / n_items
+    stands = np.zeros(n_items + 1, dtype=np.bool_)
+    stands[lists] = True  # padding, -1, is the last place
+    return int(stands[:-1].sum()) / n_items
 
 
 def mean_estimate(values: FloatArray, unit: str) -> Estimate:

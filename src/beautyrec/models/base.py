@@ -5,6 +5,7 @@ Only numpy and pandas are needed here, so that a process that scores needs nothi
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from beautyrec.models.known import History, Known
 from beautyrec.models.state import ModelState
 from beautyrec.models.top_k import best_columns
 from beautyrec.types import Float32Array, IntArray, Progress
+from beautyrec.workers import over_blocks, usable_threads
 
 __all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommender"]
 
@@ -79,8 +81,11 @@ class Recommender(ABC):
         return self.known.popularity
 
     @abstractmethod
-    def _block(self, user_ix: IntArray, columns: IntArray | None) -> Float32Array:
-        """[b, C] new array: scores of users with a history for the items ``columns`` [C], all I where it is None."""
+    def _block(self, user_ix: IntArray, columns: IntArray | None, room: Float32Array | None = None) -> Float32Array:
+        """[b, C] scores of users with a history for the items ``columns`` [C], all I where it is None.
+
+        A new array, or one in ``room`` [at least b, C], where the form can save the memory by it.
+        """
 
     @abstractmethod
     def state(self) -> ModelState:
@@ -95,11 +100,16 @@ class Recommender(ABC):
             ArtifactError: an array is missing or of another shape.
         """
 
-    def scores(self, user_ix: IntArray, columns: IntArray | None = None) -> Float32Array:
-        """[B, C] scores of the items ``columns`` [C], of all I items where it is None."""
+    def scores(
+        self, user_ix: IntArray, columns: IntArray | None = None, room: Float32Array | None = None
+    ) -> Float32Array:
+        """[B, C] scores of the items ``columns`` [C], of all I items where it is None.
+
+        They may be written into ``room`` [at least B, C] where it is given: the next call with it then overwrites them.
+        """
         warm = self.seen.counts(user_ix) > 0
         if warm.all():
-            return self._block(user_ix, columns)
+            return self._block(user_ix, columns, room)
         popularity = self.popularity if columns is None else self.popularity[columns]
         block = np.tile(popularity, (len(user_ix), 1))
         if warm.any():
@@ -127,8 +137,9 @@ class Recommender(ABC):
     ) -> tuple[IntArray, Float32Array]:
         """The best ``k`` items of each user, best first; among equals the lower item index first.
 
-        Memory is bounded: users are taken in chunks of at most ``chunk_scores`` scores. A user alone gets the scores
-        it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
+        Memory is bounded: users are taken in chunks of at most ``chunk_scores`` scores, one a thread. Many chunks are
+        shared by as many threads as BLAS would take: those of ``OMP_NUM_THREADS``, or one a core. A user alone gets the
+        scores it gets among others up to about 1e-6 of their size: matrix products of other shapes add in another order.
 
         Args:
             user_ix: [B] index of each user; -1 for an unknown one, who gets what is popular.
@@ -148,11 +159,19 @@ class Recommender(ABC):
         width = len(self.items) if columns is None else len(columns)
         top = np.full((len(user_ix), k), -1, dtype=np.int64)
         values = np.full((len(user_ix), k), -np.inf, dtype=np.float32)
-        for rows in _chunks(len(user_ix), self.chunk_scores // max(1, width)):
-            block = self.scores(user_ix[rows], columns)
+
+        rooms = threading.local()  # one a thread: memory that is there already need not be cleared by the system
+        height = max(1, self.chunk_scores // max(1, width))
+
+        def rank(rows: slice) -> None:
+            if not hasattr(rooms, "scores"):
+                rooms.scores = np.empty((min(height, len(user_ix)), width), dtype=np.float32)
+            block = self.scores(user_ix[rows], columns, rooms.scores)
             if exclude_seen:
                 self._strike_seen(block, user_ix[rows], columns)
             top[rows], values[rows] = best_columns(block, k)
+
+        over_blocks(rank, len(user_ix), height, threads=usable_threads())
         if columns is not None:
             top = np.where(top < 0, -1, columns[top]) if len(columns) else top
         return top, values

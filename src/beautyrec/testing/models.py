@@ -23,7 +23,7 @@ import pytest
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import ConfigError, FitError, UnknownIdError
-from beautyrec.models.base import CHUNK_SCORES, Learner, ModelState, OnUnknown, Recommender
+from beautyrec.models.base import Learner, ModelState, OnUnknown, Recommender
 from beautyrec.models.recommenders import recommender_from_state
 from beautyrec.types import Float32Array, IntArray
 
@@ -225,13 +225,15 @@ class RecommenderContract:
         blocks: list[int] = []
 
         class Watched(type(self.model)):  # type: ignore[misc]  # the class of the model is known at run time only
-            def scores(self, user_ix: IntArray, columns: IntArray | None = None) -> Float32Array:
-                block: Float32Array = super().scores(user_ix, columns)
+            def scores(
+                self, user_ix: IntArray, columns: IntArray | None = None, room: Float32Array | None = None
+            ) -> Float32Array:
+                block: Float32Array = super().scores(user_ix, columns, room)
                 blocks.append(block.size)
                 return block
 
-        watched = Watched.from_state(self.model.state())
-        many = np.tile(self.warm, 1 + 2 * CHUNK_SCORES // (len(self.warm) * N_ITEMS))
+        watched, limit = Watched.from_state(self.model.state()), self.model.chunk_scores
+        many = np.tile(self.warm, 1 + 2 * limit // (len(self.warm) * N_ITEMS))
         top, _ = watched.top_k(many, 1)
-        assert max(blocks) <= CHUNK_SCORES < len(many) * N_ITEMS
+        assert max(blocks) <= limit < len(many) * N_ITEMS
         np.testing.assert_array_equal(top[: len(self.warm)], top[-len(self.warm) :])
