@@ -36,7 +36,7 @@ format: $(STAMP) ## put the code into its format
 	$(BIN)/ruff check --fix .
 
 docs: $(STAMP) ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP) ## every benchmark in full; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -37,6 +37,8 @@ USERS, ITEMS, FACTORS, EVENTS, K = 22_363, 12_101, 128, 176_139, 100
 RUNS, QUICK_RUNS = 9, 3
 GROUPS = 200
 TIMES_THE_PRODUCT = 2.0
+QUICK_SLACK = 3
+"""The quick form guards against a slip, on whatever else the machine is doing; only the full form tells the speed."""
 TIMES_FASTER_THAN_PEERS = 2.5
 PEER = _harness.ROOT / ".peers" / "ranx" / "bin" / "python"
 PEER_SCRIPT = _harness.ROOT / "benchmarks" / "peers" / "ranx_speed.py"
@@ -120,14 +122,15 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
     middle = {name: median(times) for name, times in laps.items()}
     ours = median(a + b for a, b in zip(laps["rank"], laps["judge"], strict=True))
     ratio = median((a + b) / c for a, b, c in zip(laps["rank"], laps["judge"], laps["product"], strict=True))
-    checks = [_harness.at_most("ranking and ten metrics", ratio, "times the bare product", TIMES_THE_PRODUCT)]
+    slack = QUICK_SLACK if quick else 1
+    checks = [_harness.at_most("ranking and ten metrics", ratio, "times the bare product", slack * TIMES_THE_PRODUCT)]
     notes: dict[str, Any] = {"median_seconds": {name: round(value, 4) for name, value in middle.items()}}
     if not PEER.exists():
         return checks, notes | {"peers": "skipped: no .peers/ranx; run `make peers`"}
     peers = run_peers(given, runs)
     theirs = median(a + b for a, b in zip(peers["recommend"], peers["evaluate"], strict=True))
     name = "ranking and ten metrics, times faster than implicit and ranx"
-    checks.append(_harness.at_least(name, theirs / ours, "times", TIMES_FASTER_THAN_PEERS))
+    checks.append(_harness.at_least(name, theirs / ours, "times", TIMES_FASTER_THAN_PEERS / slack))
     checks.append(_harness.at_most("largest difference of a metric from ranx", difference(given, peers), "", 1e-9))
     seconds = {part: round(median(peers[part]), 4) for part in ("recommend", "evaluate")}
     return checks, notes | {"peers": {"median_seconds": seconds, "versions": peers["versions"]}}

@@ -21,7 +21,7 @@ class Engine:
     Args:
         connection: the Ibis backend; expressions over its tables run there on ``.execute()``, ``.to_pyarrow()``.
 
-    Example:
+    Examples:
         >>> engine = Engine.duckdb(memory_limit="1GB")
         >>> table = engine.table(pd.DataFrame({"price": [3.0, 5.0]}))
         >>> engine.frame(table.mutate(double=table.price * 2)).double.tolist()

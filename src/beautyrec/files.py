@@ -30,7 +30,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the block ended without having written the file.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> with atomic_file(folder / "answer.txt") as temporary:
@@ -68,7 +68,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         NotADirectoryError: a file lies at ``path``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> place = Path(tempfile.mkdtemp()) / "model"
         >>> with atomic_folder(place) as temporary:

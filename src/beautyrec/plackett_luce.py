@@ -42,7 +42,7 @@ def sample(p: FloatArray, k: int, rng: np.random.Generator) -> IntArray:
     Raises:
         PolicyError: ``p`` is not a table of chances.
 
-    Example:
+    Examples:
         >>> sample(np.array([[0.0, 1.0, 0.0]]), 2, np.random.default_rng(0)).tolist()
         [[1, -1]]
     """
@@ -69,7 +69,7 @@ def conditional(p: FloatArray, shown: IntArray) -> FloatArray:
     Raises:
         PolicyError: ``p`` is not a table of chances, or ``shown`` does not fit it.
 
-    Example:
+    Examples:
         >>> conditional(np.array([[0.5, 0.3, 0.2]]), np.array([[0, 1]])).round(3).tolist()
         [[0.5, 0.6]]
     """
@@ -82,7 +82,7 @@ def conditional(p: FloatArray, shown: IntArray) -> FloatArray:
 def joint(p: FloatArray, shown: IntArray) -> FloatArray:
     """[B] the chance of the whole slate: the product of `conditional` over its positions.
 
-    Example:
+    Examples:
         >>> joint(np.array([[0.5, 0.3, 0.2]]), np.array([[0, 1]])).round(3).tolist()
         [0.3]
     """
@@ -102,7 +102,7 @@ def position_marginals(p: FloatArray, shown: IntArray) -> FloatArray:
     Raises:
         PolicyError: ``p`` is not a table of chances, or ``shown`` does not fit it.
 
-    Example:
+    Examples:
         >>> chances = position_marginals(np.array([[0.5, 0.3, 0.2]]), np.array([[0, 1]]))
         >>> bool(np.allclose(chances, [[0.5, 0.5 * 0.3 / 0.5 + 0.2 * 0.3 / 0.8]]))
         True
@@ -129,7 +129,7 @@ def position_means(p: FloatArray, values: FloatArray, k: int) -> FloatArray:
     Raises:
         PolicyError: ``p`` is not a table of chances, or ``values`` has another shape.
 
-    Example:
+    Examples:
         >>> p = np.array([[0.5, 0.3, 0.2]])
         >>> position_means(p, np.array([[[1.0], [0.0], [0.0]]]), 1)[0, 0].round(6).tolist()
         [0.5]
@@ -157,7 +157,7 @@ def sampled_means(p: FloatArray, values: FloatArray, k: int, rng: np.random.Gene
         rng: the source of randomness.
         draws: slates drawn for each request.
 
-    Example:
+    Examples:
         >>> means = sampled_means(np.array([[0.0, 1.0]]), np.array([[[5.0], [3.0]]]), 2, np.random.default_rng(0))
         >>> means[0, :, 0].tolist()
         [3.0, 0.0]

@@ -42,7 +42,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     Raises:
         ConfigError: an unknown key (names the nearest known one), a wrong type, or a value that ``cls`` refuses.
 
-    Example:
+    Examples:
         >>> @dataclasses.dataclass(frozen=True)
         ... class Window:
         ...     days: int = 7

@@ -62,7 +62,7 @@ def choose_champion(trials: pd.DataFrame) -> Choice:
     Raises:
         EvaluationError: a column is missing.
 
-    Example:
+    Examples:
         >>> table = pd.DataFrame({"number": [0, 1, 2], "family": ["als", "bpr", "als"],
         ...                       "value": [0.2, 0.9, 0.3], "verdict": ["trust", "refuse", "caution"]})
         >>> int(choose_champion(table).trial["number"])

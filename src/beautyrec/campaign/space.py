@@ -31,7 +31,7 @@ class Float:
         high: the greatest value.
         log: draw uniformly in the logarithm; ``low`` is above 0 then.
 
-    Example:
+    Examples:
         >>> 0.5 in Float(0.1, 1.0), 2 in Float(0.1, 1.0)
         (True, False)
     """
@@ -112,7 +112,7 @@ class Family:
     Raises:
         ConfigError: a default is missing, unknown or outside of its range.
 
-    Example:
+    Examples:
         >>> Family("als", {"factors": Int(16, 128, log=True)}, {"factors": 64}).defaults["factors"]
         64
     """
@@ -154,7 +154,7 @@ def space_from_toml(table: Mapping[str, Any], where: str = "space") -> dict[str,
     Raises:
         ConfigError: an unknown key, a missing bound, bounds the wrong way round; names the parameter.
 
-    Example:
+    Examples:
         >>> space_from_toml({"factors": {"low": 16, "high": 128}, "kind": ["cosine", "count"]})
         {'factors': Int(low=16, high=128, log=False), 'kind': Choice(options=('cosine', 'count'))}
     """

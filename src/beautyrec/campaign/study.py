@@ -87,7 +87,7 @@ class StudyResult:
 def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial: 32 bits that depend on both arguments.
 
-    Example:
+    Examples:
         >>> trial_seed(0, 1) == trial_seed(0, 1), trial_seed(0, 1) == trial_seed(0, 2)
         (True, False)
     """

@@ -60,7 +60,7 @@ class Tracker(Protocol):
 class NoTracker:
     """Tracks nothing: a :class:`Tracker` and its :class:`StudyRun` at once.
 
-    Example:
+    Examples:
         >>> NoTracker().open_study("1", "demo", {}).run_id
         ''
     """

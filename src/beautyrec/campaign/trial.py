@@ -98,7 +98,7 @@ class TrialRecord:
     def from_json(cls, entry: Mapping[str, Any]) -> TrialRecord:
         """The record that :meth:`to_json` wrote.
 
-        Example:
+        Examples:
             >>> record = TrialRecord(0, "als", {"factors": 64}, value=0.25, per_day=({"ctr": 0.01},))
             >>> TrialRecord.from_json(record.to_json()) == record
             True

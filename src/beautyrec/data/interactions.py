@@ -31,7 +31,7 @@ class Interactions:
         item_table: columns that describe the items (``category``, ``brand``, ``price``), one row an item in the
             order of ``items``; None where nothing is known of them.
 
-    Example:
+    Examples:
         >>> frame = pd.DataFrame({"user_id": [7, 7, 9], "item_id": ["b", "a", "a"],
         ...                       "ts": pd.to_datetime(["2026-01-02", "2026-01-01", "2026-01-03"], utc=True)})
         >>> Interactions.from_frame(frame).item_ix.tolist()

@@ -21,7 +21,7 @@ def find_data(explicit: Path | None = None) -> Path | None:
     Raises:
         SourceError: a folder that was named, as an argument or by the variable, is not there.
 
-    Example:
+    Examples:
         >>> find_data(Path("/nowhere"))
         Traceback (most recent call last):
             ...

@@ -60,7 +60,7 @@ class EventLog:
         rooms: Ibis table of the live rooms.
         shelves: Ibis table of the products of each room.
 
-    Example:
+    Examples:
         >>> at = pd.to_datetime(["2026-03-01 20:00", "2026-03-01 20:01"], utc=True)
         >>> events = pd.DataFrame({"event_id": [0, 1], "event": ["impression", "click"], "ts": at,
         ...                        "user_id": [7, 7], "item_id": ["serum", "serum"]})

@@ -195,7 +195,7 @@ def validate(table: str, data: pd.DataFrame | pa.Table, source: str) -> pa.Table
         SchemaError: a column is missing, unknown, of a wrong type, or has rows that it must not have. The message
             names source, table and column, counts the rows and shows the first.
 
-    Example:
+    Examples:
         >>> table = validate("items", pd.DataFrame({"item_id": [1, 2], "price": [3, None]}), "frame")
         >>> table.column("price").to_pylist(), table.column("brand").to_pylist()
         ([3.0, None], [None, None])

@@ -39,7 +39,7 @@ class Shelves:
         draw_probability: [R, C] the logging policy's chance to draw the product first, 0 beyond the shelf. A row sums
             to 1, or is all NaN on the shelf where the log does not have it.
 
-    Example:
+    Examples:
         >>> frame = pd.DataFrame({"room_id": ["r", "r", "q"], "item_id": [1, 2, 2], "draw_probability": [.3, .7, 1]})
         >>> shelves = Shelves.from_frame(frame, Vocabulary.from_ids([1, 2]))
         >>> shelves.rooms.ids.tolist(), shelves.item_ix.tolist(), shelves.draw_probability.tolist()

@@ -32,7 +32,7 @@ class Split:
 class Window(NamedTuple):
     """A stretch of time.
 
-    Args:
+    Attributes:
         start: its first moment.
         end: the first moment after it.
     """
@@ -47,7 +47,7 @@ def split_at(interactions: Interactions, cutoff: Moment) -> Split:
     Raises:
         DataError: ``cutoff`` has no time zone, or a side is empty.
 
-    Example:
+    Examples:
         >>> frame = pd.DataFrame({"user_id": [7, 7, 9], "item_id": ["a", "b", "a"],
         ...                       "ts": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"], utc=True)})
         >>> split = split_at(Interactions.from_frame(frame), "2026-01-02T00:00Z")
@@ -81,7 +81,7 @@ def leave_last_out(interactions: Interactions, holdout: int = 1) -> Split:
     Raises:
         DataError: ``holdout`` is below 1, or nobody has more than that.
 
-    Example:
+    Examples:
         >>> frame = pd.DataFrame({"user_id": [7, 7, 9], "item_id": ["a", "b", "a"],
         ...                       "ts": pd.to_datetime(["2026-01-01", "2026-01-01", "2026-01-03"], utc=True)})
         >>> split = leave_last_out(Interactions.from_frame(frame))
@@ -110,7 +110,7 @@ def walk_forward(start: Moment, days: int, step: Length = "1D") -> Iterator[Wind
     Raises:
         DataError: ``start`` has no time zone, or ``days`` or ``step`` is not above 0.
 
-    Example:
+    Examples:
         >>> [str(window.start.date()) for window in walk_forward("2026-02-27T00:00Z", 3)]
         ['2026-02-27', '2026-02-28', '2026-03-01']
     """

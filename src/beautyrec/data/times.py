@@ -21,7 +21,7 @@ def utc(moment: Moment) -> pd.Timestamp:
     Raises:
         DataError: it is no moment, or has no time zone.
 
-    Example:
+    Examples:
         >>> utc("2026-03-01T08:00+08:00")
         Timestamp('2026-03-01 00:00:00+0000', tz='UTC')
     """
@@ -37,7 +37,7 @@ def utc(moment: Moment) -> pd.Timestamp:
 def microseconds(moment: Moment) -> int:
     """Microseconds from 1970-01-01 UTC to ``moment``.
 
-    Example:
+    Examples:
         >>> microseconds("1970-01-01T00:00:01Z")
         1000000
     """
@@ -50,7 +50,7 @@ def length(of: Length) -> pd.Timedelta:
     Raises:
         DataError: it is no length of time, or below zero.
 
-    Example:
+    Examples:
         >>> length("90min")
         Timedelta('0 days 01:30:00')
     """

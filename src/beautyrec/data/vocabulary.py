@@ -24,7 +24,7 @@ class Vocabulary:
     Args:
         ids: [n] unique ids, integers or strings; the place of an id is its index.
 
-    Example:
+    Examples:
         >>> items = Vocabulary.from_ids(["serum", "balm", "serum"])
         >>> items.indices_or_missing(["balm", "toner"]).tolist()
         [0, -1]

@@ -74,7 +74,7 @@ def lift_at_looks(
     Raises:
         EvaluationError: lengths differ, values are not finite or negative, or looks are out of order or out of range.
 
-    Example:
+    Examples:
         >>> rng = np.random.default_rng(0)
         >>> treated = rng.random(20_000) < 0.5
         >>> orders = rng.random(20_000) < np.where(treated, 0.12, 0.10)
@@ -114,7 +114,7 @@ def widening(users: IntArray, planned_users: int, alpha: float) -> FloatArray:
         planned_users: where it is to be least, about.
         alpha: chance to miss at any look.
 
-    Example:
+    Examples:
         >>> widening(np.array([1_000, 10_000]), 10_000, 0.05).round(2).tolist()
         [3.86, 3.04]
     """

@@ -30,7 +30,7 @@ class BanditLog:
     Raises:
         EvaluationError: shapes that do not fit, or chances out of range; says how many and where first.
 
-    Example:
+    Examples:
         >>> log = BanditLog(np.array([0, 1]), Outcomes(np.array([1.0, 0.0])), np.full((2, 2), 0.5))
         >>> log.evidence(np.array([[0.8, 0.2], [0.8, 0.2]])).weight.ravel().tolist()
         [1.6, 0.4]

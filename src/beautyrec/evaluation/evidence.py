@@ -82,7 +82,7 @@ class SlateEvidence:
     Raises:
         EvaluationError: names the array and says how many values are wrong.
 
-    Example:
+    Examples:
         >>> evidence = SlateEvidence.of(target=np.array([[0.5]]), logging=np.array([[0.25]]),
         ...     outcomes=Outcomes(np.array([[1.0]])), cluster=np.array([7]))
         >>> evidence.weight.tolist()
@@ -244,7 +244,7 @@ def impressions(
     Raises:
         EvaluationError: as `SlateEvidence.of`.
 
-    Example:
+    Examples:
         >>> log = impressions(target=np.array([0.5, 0.5]), logging=np.array([0.25, 0.5]), clicked=np.array([0, 1]))
         >>> log.weight.ravel().tolist()
         [2.0, 1.0]

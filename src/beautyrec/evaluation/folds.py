@@ -22,7 +22,7 @@ def deal(cluster: npt.NDArray[Any], folds: int, seed: int) -> IntArray:
     Raises:
         EvaluationError: fewer than two folds, or fewer clusters than folds.
 
-    Example:
+    Examples:
         >>> deal(np.array(["b", "a", "b"]), 2, seed=0).tolist() in ([0, 1, 0], [1, 0, 1])
         True
     """

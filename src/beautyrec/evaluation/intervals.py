@@ -34,7 +34,7 @@ class Jackknife:
         kurtosis: of the clusters' influences; 3 if they were normal.
         clusters: G.
 
-    Example:
+    Examples:
         >>> knife = Jackknife.of(np.array([[1.0], [2.0], [3.0], [4.0]]), lambda means: means[0])
         >>> round(knife.value, 3), round(knife.standard_error, 3)
         (2.5, 0.645)
@@ -96,7 +96,7 @@ def student_quantile(probability: float, degrees: float) -> float:
         probability: at least 0.5, below 1.
         degrees: degrees of freedom, above 0, not necessarily whole.
 
-    Example:
+    Examples:
         >>> round(student_quantile(0.975, 10), 3)
         2.228
     """

@@ -55,7 +55,7 @@ def lifts(
     Raises:
         EvaluationError: a metric needs an outcome that the log does not have, or DR has no model.
 
-    Example:
+    Examples:
         >>> from beautyrec.evaluation.evidence import impressions
         >>> rng = np.random.default_rng(0)
         >>> good = rng.random(4000) < 0.5  # half of the impressions showed the better item

@@ -19,7 +19,7 @@ from beautyrec.types import BoolArray, FloatArray, IntArray
 class Ratio(NamedTuple):
     """A metric that is a ratio of two means over requests.
 
-    Args:
+    Attributes:
         above: [B] what is summed above the line.
         below: [B] what is summed below it.
     """
@@ -41,7 +41,7 @@ def novelty(lists: IntArray, counts: FloatArray) -> FloatArray:
     Raises:
         EvaluationError: a count is negative or not finite, or a list names an item beyond them.
 
-    Example:
+    Examples:
         >>> novelty(np.array([[0, 1], [1, -1]]), np.array([5.0, 1.0])).tolist()  # p of 6/8 and 2/8
         [1.207518749639422, 2.0]
     """
@@ -62,7 +62,7 @@ def popularity(lists: IntArray, counts: FloatArray) -> FloatArray:
     Raises:
         EvaluationError: as `novelty`.
 
-    Example:
+    Examples:
         >>> popularity(np.array([[0, 1], [2, -1]]), np.array([5.0, 1.0, 1.0])).round(4).tolist()
         [0.5833, 0.3333]
     """
@@ -86,7 +86,7 @@ def popularity_bias(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, co
     Raises:
         EvaluationError: as `novelty`.
 
-    Example:
+    Examples:
         >>> popularity_bias(np.array([[0]]), np.array([0, 1]), np.array([1]), np.array([5.0, 1.0])).tolist()
         [0.5]
     """
@@ -117,7 +117,7 @@ def debiased_recall(found: Hits, lists: IntArray, indptr: IntArray, relevant_ix:
     Raises:
         EvaluationError: a weight is not above 0 and finite.
 
-    Example:
+    Examples:
         >>> lists, indptr, relevant = np.array([[0], [0]]), np.array([0, 1, 2]), np.array([0, 1])
         >>> found = Hits(np.array([[True], [False]]), np.array([1, 1]))
         >>> above, below = debiased_recall(found, lists, indptr, relevant, np.array([1.0, 4.0]))
@@ -144,7 +144,7 @@ def popularity_weight(counts: FloatArray, power: float = 0.5) -> FloatArray:
         counts: [I] how often each item was taken in training.
         power: 0 for plain recall; Steck found 0.5 to fit ratings; 1 trusts popularity to be nothing but exposure.
 
-    Example:
+    Examples:
         >>> popularity_weight(np.array([0.0, 3.0])).tolist()
         [1.0, 0.5]
     """
@@ -162,7 +162,7 @@ def diversity(lists: IntArray, group: IntArray) -> FloatArray:
         lists: [B, k] indices of items; -1 is padding.
         group: [I] the group of each item; -1 where it is unknown, and then it is like no other.
 
-    Example:
+    Examples:
         >>> diversity(np.array([[0, 1, 2], [0, 1, -1]]), np.array([7, 7, 3])).round(4).tolist()
         [0.6667, 0.0]
     """
@@ -200,7 +200,7 @@ def spread(lists: IntArray, vectors: npt.NDArray[np.floating]) -> FloatArray:
     Raises:
         EvaluationError: a vector has length 0 or is not finite.
 
-    Example:
+    Examples:
         >>> spread(np.array([[0, 1], [0, 2]]), np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 1.0]])).tolist()
         [0.0, 1.0]
     """

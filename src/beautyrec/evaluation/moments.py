@@ -25,7 +25,7 @@ class Moments:
         mean: [m] mean of each column.
         covariance: [m, m] with divisor ``n - 1``; zeros where n is 1.
 
-    Example:
+    Examples:
         >>> left, right = Moments.of(np.array([[1.0], [2.0]])), Moments.of(np.array([[6.0]]))
         >>> (left + right).mean.tolist(), (left + right).covariance.tolist()
         ([3.0], [[7.0]])
@@ -85,7 +85,7 @@ class Moments:
 def cluster_sums(rows: FloatArray, cluster: npt.NDArray[Any]) -> FloatArray:
     """[G, m] sums of ``rows`` [n, m] over the G different values of ``cluster`` [n], in their sorted order.
 
-    Example:
+    Examples:
         >>> cluster_sums(np.array([[1.0], [2.0], [5.0]]), np.array(["b", "a", "b"])).tolist()
         [[2.0], [6.0]]
     """

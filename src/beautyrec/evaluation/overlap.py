@@ -67,7 +67,7 @@ class Overlap:
         events: how often each outcome happened in the log.
         effective_events: ``(sum w y)^2 / sum (w y)^2`` for each outcome.
 
-    Example:
+    Examples:
         >>> from beautyrec.evaluation.evidence import impressions
         >>> log = impressions(target=np.array([.5, .5]), logging=np.array([.5, .5]), clicked=np.array([1, 0]))
         >>> Overlap.of(log).effective_n
@@ -155,7 +155,7 @@ class Overlap:
 def judge(findings: list[Finding]) -> tuple[Verdict, tuple[str, ...]]:
     """The worst of the findings as a verdict, and all of them in words, worst first.
 
-    Example:
+    Examples:
         >>> judge([])
         (<Verdict.TRUST: 'trust'>, ())
     """

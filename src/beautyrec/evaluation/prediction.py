@@ -36,7 +36,7 @@ def auc(predicted: npt.ArrayLike, happened: npt.ArrayLike) -> float:
     Raises:
         EvaluationError: it always or never happened, lengths differ, or a prediction is NaN.
 
-    Example:
+    Examples:
         >>> auc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
         0.875
     """
@@ -57,7 +57,7 @@ def log_loss(predicted: npt.ArrayLike, happened: npt.ArrayLike) -> float:
     Raises:
         EvaluationError: no rows, lengths differ, or a prediction is not a probability.
 
-    Example:
+    Examples:
         >>> round(log_loss([0.5, 0.5], [True, False]), 6)
         0.693147
     """
@@ -72,7 +72,7 @@ def brier(predicted: npt.ArrayLike, happened: npt.ArrayLike) -> float:
     Raises:
         EvaluationError: no rows, lengths differ, or a prediction is not a probability.
 
-    Example:
+    Examples:
         >>> brier([1.0, 0.5], [True, False])
         0.125
     """
@@ -90,7 +90,7 @@ def wilson_interval(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = _Z95)
         n: [k] of how many, above 0.
         z: half width in standard errors; 1.96 gives 95 %.
 
-    Example:
+    Examples:
         >>> low, high = wilson_interval([5], [100])
         >>> round(float(low[0]), 4), round(float(high[0]), 4)
         (0.0215, 0.1118)
@@ -120,7 +120,7 @@ def calibration_curve(predicted: npt.ArrayLike, happened: npt.ArrayLike, bins: i
     Raises:
         EvaluationError: no rows, lengths differ, a prediction is not a probability, or ``bins`` is below 1.
 
-    Example:
+    Examples:
         >>> curve = calibration_curve([0.1, 0.1, 0.5, 0.5], [False, False, True, False], bins=2)
         >>> curve[["n", "predicted", "observed"]].to_numpy().tolist()
         [[2.0, 0.1, 0.0], [2.0, 0.5, 0.5]]
@@ -159,7 +159,7 @@ def calibration_error(
     Raises:
         EvaluationError: as for the curve, or ``relative`` and it never happened.
 
-    Example:
+    Examples:
         >>> round(calibration_error([0.2, 0.2, 0.6, 0.6], [False, True, True, False], bins=2), 6)
         0.2
     """
@@ -183,7 +183,7 @@ def weighted_absolute_percentage_error(predicted: npt.ArrayLike, actual: npt.Arr
     Raises:
         EvaluationError: lengths differ, a value is not finite, or all that was actual is 0.
 
-    Example:
+    Examples:
         >>> weighted_absolute_percentage_error([8.0, 3.0], [10.0, 0.0])
         0.5
     """
@@ -211,7 +211,7 @@ def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArr
         ``calibration_error`` and ``relative_calibration_error``. A value that cannot be computed is NaN: all but
         counts and rate without rows, the AUC where it always or never happened.
 
-    Example:
+    Examples:
         >>> chances = pd.DataFrame({"ctr": [0.2, 0.6], "cvr": [0.5, 0.5], "ctcvr": [0.1, 0.3]})
         >>> funnel_quality(chances, np.array([False, True]), np.array([False, False]))["n"].to_dict()
         {'ctr_on_impressions': 2, 'cvr_on_clicks': 1, 'ctcvr_on_impressions': 2}

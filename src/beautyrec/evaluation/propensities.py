@@ -30,7 +30,7 @@ def balanced(chances: FloatArray, policy: IntArray) -> FloatArray:
         EvaluationError: shapes that do not fit, a policy out of range, or chances outside [0, 1]; or what was shown was
             impossible under the policy that showed it.
 
-    Example:
+    Examples:
         >>> balanced(np.array([[0.5, 0.5], [0.1, 0.3]]), np.array([0, 1])).tolist()
         [0.3, 0.4]
     """

@@ -28,7 +28,7 @@ _BLOCK = 2**20  # comparisons held at one time
 class Hits(NamedTuple):
     """Which places of which lists hold a relevant item.
 
-    Args:
+    Attributes:
         at: [B, k] true where the item at that place is relevant; padding is not.
         relevant: [B] how many relevant items the request has, at least 1.
     """
@@ -49,7 +49,7 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         EvaluationError: lengths differ, there is no request, a request has nothing relevant, or a list names an item
             twice.
 
-    Example:
+    Examples:
         >>> found = hits(np.array([[4, 2, 9], [1, -1, -1]]), np.array([0, 2, 3]), np.array([2, 7, 3]))
         >>> found.at.tolist(), found.relevant.tolist()
         ([[False, True, False], [False, False, False]], [2, 1])
@@ -99,7 +99,7 @@ def _refuse_repeats(lists: IntArray) -> None:
 def recall(found: Hits) -> FloatArray:
     """[B] hits / relevant items, all of them: with more than k relevant items it cannot reach 1.
 
-    Example:
+    Examples:
         >>> recall(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.25]
     """
@@ -110,7 +110,7 @@ def recall(found: Hits) -> FloatArray:
 def precision(found: Hits) -> FloatArray:
     """[B] hits / k; places left empty count as misses.
 
-    Example:
+    Examples:
         >>> precision(Hits(np.array([[True, False]]), np.array([4]))).tolist()
         [0.5]
     """
@@ -121,7 +121,7 @@ def precision(found: Hits) -> FloatArray:
 def hit_rate(found: Hits) -> FloatArray:
     """[B] 1 where the list holds a relevant item, 0 where not.
 
-    Example:
+    Examples:
         >>> hit_rate(Hits(np.array([[True, True], [False, False]]), np.array([4, 1]))).tolist()
         [1.0, 0.0]
     """
@@ -135,7 +135,7 @@ def ndcg(found: Hits) -> FloatArray:
     Järvelin and Kekäläinen, *Cumulated Gain-based Evaluation of IR Techniques* (TOIS 2002), with gains of 0 and 1.
     Libraries differ in the gain, the discount and the ideal list: align them before comparing.
 
-    Example:
+    Examples:
         >>> ndcg(Hits(np.array([[False, True]]), np.array([1]))).round(4).tolist()
         [0.6309]
     """
@@ -150,7 +150,7 @@ def ndcg(found: Hits) -> FloatArray:
 def reciprocal_rank(found: Hits) -> FloatArray:
     """[B] 1 / rank of the first hit, 0 where there is none; its mean is the MRR.
 
-    Example:
+    Examples:
         >>> reciprocal_rank(Hits(np.array([[False, True, True]]), np.array([2]))).tolist()
         [0.5]
     """
@@ -165,7 +165,7 @@ def average_precision(found: Hits) -> FloatArray:
     As in TREC's evaluation: relevant items that are not in the list count with a precision of 0, so with more than k
     relevant items it cannot reach 1.
 
-    Example:
+    Examples:
         >>> average_precision(Hits(np.array([[True, False, True]]), np.array([2]))).round(4).tolist()
         [0.8333]
     """
@@ -183,7 +183,7 @@ def coverage(lists: IntArray, n_items: int) -> float:
         lists: [B, k] indices of items; -1 is padding.
         n_items: items in the catalogue.
 
-    Example:
+    Examples:
         >>> coverage(np.array([[0, 1], [1, -1]]), 4)
         0.5
     """
@@ -204,7 +204,7 @@ def mean_estimate(values: FloatArray, unit: str) -> Estimate:
     Raises:
         EvaluationError: fewer than two values, or some are not finite.
 
-    Example:
+    Examples:
         >>> mean_estimate(np.array([0.0, 1.0, 0.0, 1.0]), "recall@10").value
         0.5
     """

@@ -34,7 +34,7 @@ def estimate(values: FloatArray | Ratio, unit: str) -> Estimate:
     Raises:
         EvaluationError: fewer than two values, some that are not finite, or a ratio over 0.
 
-    Example:
+    Examples:
         >>> found = estimate(Ratio(np.array([0.0, 1.0, 1.0]), np.array([1.0, 1.0, 2.0])), "debiased recall@10")
         >>> found.value
         0.5
@@ -64,7 +64,7 @@ def ranking_table(
     Raises:
         EvaluationError: lengths differ, or the values of all requests allow no interval.
 
-    Example:
+    Examples:
         >>> table = ranking_table({"recall": np.array([0.0, 1.0, 1.0, 1.0])}, ["a", "b", "b", "b"])
         >>> table[["segment", "value", "n"]].to_numpy().tolist()
         [['all', 0.75, 4], ['a', 0.0, 1], ['b', 1.0, 3]]
@@ -115,7 +115,7 @@ def warmth(taken: npt.NDArray[Any], described: BoolArray) -> npt.NDArray[np.str_
         taken: [n] events of each in training.
         described: [n] whether anything else is known of each.
 
-    Example:
+    Examples:
         >>> warmth(np.array([3, 0, 0]), np.array([False, True, False])).tolist()
         ['hot', 'warm', 'cold']
     """
@@ -156,7 +156,7 @@ def paired_test(
     Raises:
         EvaluationError: lengths differ, fewer than two requests, values not finite, or ratios over different sums.
 
-    Example:
+    Examples:
         >>> good, bad = np.array([1.0] * 12), np.array([0.0] * 12)
         >>> found = paired_test(good, bad, seed=0)
         >>> found.difference.value, found.p_value < 0.01

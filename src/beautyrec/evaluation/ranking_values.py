@@ -50,7 +50,7 @@ def ranking_values(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, ite
     Raises:
         EvaluationError: as `hits` and `novelty`.
 
-    Example:
+    Examples:
         >>> values = ranking_values(np.array([[0, 1]]), np.array([0, 1]), np.array([1]), ItemFacts(np.array([3.0, 1.0])))
         >>> values["recall"].tolist(), values["mrr"].tolist()
         ([1.0], [0.5])

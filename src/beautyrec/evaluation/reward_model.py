@@ -119,7 +119,7 @@ def shrunk(count: FloatArray, exposure: FloatArray) -> FloatArray:
 
     The shape of the Gamma prior is found by moments: what the counts vary beyond Poisson, held between 0.5 and 1e6.
 
-    Example:
+    Examples:
         >>> shrunk(np.array([0.0, 4.0]), np.array([0.0, 100.0])).round(3).tolist()
         [0.04, 0.04]
     """

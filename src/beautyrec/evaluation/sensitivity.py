@@ -28,7 +28,7 @@ class Sensitivity:
         tipping: the least factor by which weights, each in its own way, would have to be off for the lift to be 0; 1 if it
             is 0 already, infinity if no factor does it.
 
-    Example:
+    Examples:
         >>> from beautyrec.evaluation.evidence import impressions
         >>> rng = np.random.default_rng(0)
         >>> good = rng.random(4000) < 0.5
@@ -78,7 +78,7 @@ def extreme(weight: FloatArray, worth: FloatArray, factor: float, *, highest: bo
         factor: at least 1.
         highest: the largest, else the smallest.
 
-    Example:
+    Examples:
         >>> round(extreme(np.ones(2), np.array([0.0, 1.0]), 3.0, highest=True), 3)
         0.9
     """

@@ -19,7 +19,7 @@ def first_family(scenes: Sequence[str], utc_offset: int = 0) -> FeatureSet:
         scenes: the kinds of rooms, in an order that is kept; see :func:`scenes_of`.
         utc_offset: hours that the shop's clock is ahead of UTC.
 
-    Example:
+    Examples:
         >>> first_family(["evening", "launch"]).names[:4]
         ('item_heat_1d', 'item_heat_7d', 'item_heat_30d', 'item_heat_trend')
     """

@@ -28,7 +28,7 @@ class FeatureSet:
     Args:
         builders: each gives one or a few columns; no two give one of the same name.
 
-    Example:
+    Examples:
         >>> from beautyrec.features.context import Hour
         >>> from beautyrec.features.items import ItemHeat
         >>> at = pd.to_datetime(["2026-03-01 20:00", "2026-03-02 20:00"], utc=True)

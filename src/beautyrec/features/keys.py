@@ -78,7 +78,7 @@ def distinct(columns: Sequence[KeyColumn]) -> tuple[IntArray, IntArray]:
     Returns:
         rows [d]: the first key of each combination; place [n]: which combination each key has.
 
-    Example:
+    Examples:
         >>> two = KeyColumn(np.array([0, 1, 0]), pa.array(["a", "b"]))
         >>> [part.tolist() for part in distinct([two])]
         [[0, 1], [0, 1, 0]]

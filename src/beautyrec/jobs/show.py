@@ -19,7 +19,7 @@ SHOWN = ("ctr", "room_conversion")
 def percent(value: Any, digits: int = 1, *, sign: bool = False) -> str:
     """A share in per cent, a dash where there is none.
 
-    Example:
+    Examples:
         >>> percent(0.1234, sign=True), percent(None)
         ('+12.3 %', '-')
     """

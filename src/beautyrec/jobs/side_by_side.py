@@ -22,7 +22,7 @@ def side_by_side(work: Sequence[Work], workers: int, on_progress: Progress | Non
         workers: processes at most; with 1, all is done in this one.
         on_progress: called as results come.
 
-    Example:
+    Examples:
         >>> list(side_by_side([(abs, (-1,)), (max, (2, 3))], workers=1))
         [1, 3]
     """

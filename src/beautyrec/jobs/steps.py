@@ -20,7 +20,7 @@ class Steps:
     Args:
         console: where the bars go; a console that is no terminal gets one line a step.
 
-    Example:
+    Examples:
         >>> steps = Steps(Console(quiet=True))
         >>> with steps.step("count") as on_progress:
         ...     on_progress(1, 1)

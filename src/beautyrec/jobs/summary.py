@@ -54,7 +54,7 @@ class Summary:
 def plain(value: Any) -> Any:
     """Numbers, strings, lists and dicts only; what is not finite becomes None.
 
-    Example:
+    Examples:
         >>> plain({"a": np.float64("nan"), "b": pd.DataFrame({"x": [1, 2]})})
         {'a': None, 'b': [{'x': 1}, {'x': 2}]}
     """

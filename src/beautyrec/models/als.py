@@ -23,7 +23,7 @@ class ALS:
     the interactions, each times ``decay`` to the power of its steps back in the user's history, and 1 elsewhere.
     Hu, Koren and Volinsky, *Collaborative Filtering for Implicit Feedback Datasets* (ICDM 2008), eq. 3.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> log = Interactions.from_frame(pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": list("ababa"),
         ...     "ts": pd.to_datetime(["2026-01-01"] * 5, utc=True)}))

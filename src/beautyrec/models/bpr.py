@@ -21,7 +21,7 @@ class BPR:
     Scores are ``s_ui = x_u . y_i + b_i``; the item j not taken is drawn in proportion to its popularity. Weights of
     interactions are not used. Rendle et al., *BPR: Bayesian Personalized Ranking from Implicit Feedback* (UAI 2009).
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> log = Interactions.from_frame(pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": list("ababa"),
         ...     "ts": pd.to_datetime(["2026-01-01"] * 5, utc=True)}))

@@ -16,7 +16,7 @@ _CLOSE = 1e-10
 def sigmoid(log_odds: FloatArray) -> FloatArray:
     """[n] probabilities of log odds, without overflow.
 
-    Example:
+    Examples:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
         [0.0, 0.5, 1.0]
     """
@@ -35,7 +35,7 @@ class LogisticCalibration:
         slope: 1 leaves the spread as it is, below 1 pulls over-confident predictions together.
         intercept: shift of the log odds.
 
-    Example:
+    Examples:
         >>> LogisticCalibration(slope=1.0, intercept=0.0).probability(np.array([0.0])).tolist()
         [0.5]
     """

@@ -36,7 +36,7 @@ def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
         ConfigError: the name or a key is unknown (lists those that exist), or a value is of a wrong type or out of its
             bounds.
 
-    Example:
+    Examples:
         >>> learner("als", {"factors": 32}).factors
         32
     """

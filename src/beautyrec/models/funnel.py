@@ -67,7 +67,7 @@ class Funnel:
             the scale of all impressions.
         calibration_share: share of the rows, the latest, that calibrate; above 0 and below 1.
 
-    Example:
+    Examples:
         >>> rng = np.random.default_rng(0)
         >>> heat = rng.random(4000)
         >>> clicked = rng.random(4000) < 0.4 * heat

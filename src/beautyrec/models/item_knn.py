@@ -60,7 +60,7 @@ class ItemKNN:
     largest ``neighbours`` of each j kept, and ``score(u, j) = sum_e decay ** steps_back(e) * s(i_e, j)``.
     Sarwar et al., *Item-based Collaborative Filtering Recommendation Algorithms* (WWW 2001).
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> log = Interactions.from_frame(pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": list("ababa"),
         ...     "ts": pd.to_datetime(["2026-01-01"] * 5, utc=True)}))

@@ -22,7 +22,7 @@ class History:
         indptr: [U + 1] user ``u`` has entries ``indptr[u]:indptr[u + 1]``.
         item_ix: [n] index of the item of each entry.
 
-    Example:
+    Examples:
         >>> history = History(np.array([0, 2, 2, 3]), np.array([4, 1, 0]))
         >>> history.counts(np.array([0, 1, -1])).tolist()
         [2, 0, 0]
@@ -48,7 +48,7 @@ class History:
 def recency_weight(history: History, decay: float) -> Float32Array:
     """[n] ``decay`` to the power of the steps back from the end of the user's history; the last entry weighs 1.
 
-    Example:
+    Examples:
         >>> history = History(np.array([0, 3, 4]), np.array([5, 2, 7, 1]))
         >>> recency_weight(history, 0.5).tolist()
         [0.25, 0.5, 1.0, 1.0]
@@ -62,7 +62,7 @@ def recency_weight(history: History, decay: float) -> Float32Array:
 def spans(starts: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
     """The indices of ``starts[r] : starts[r] + counts[r]`` for every r in turn, and the r of each.
 
-    Example:
+    Examples:
         >>> row, index = spans(np.array([10, 5]), np.array([2, 3]))
         >>> row.tolist(), index.tolist()
         ([0, 0, 1, 1, 1], [10, 11, 5, 6, 7])

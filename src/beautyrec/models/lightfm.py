@@ -27,7 +27,7 @@ class LightFM:
     Features are the columns of ``item_features`` that the item table of the log has. Kula, *Metadata Embeddings for
     User and Item Cold-start Recommendations* (CBRecSys 2015); Weston, Bengio and Usunier, *WSABIE* (IJCAI 2011).
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> log = Interactions.from_frame(pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": list("ababa"),
         ...     "ts": pd.to_datetime(["2026-01-01"] * 5, utc=True)}))

@@ -23,7 +23,7 @@ class Popularity:
     ``score(i) = sum_e weight_e * 0.5 ** (age_e / half_life_days)`` over the events of item i no older than the window,
     ages in days before the last event of the training log.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> log = Interactions.from_frame(pd.DataFrame({"user_id": [1, 2, 3], "item_id": ["a", "a", "b"],
         ...     "ts": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-03-01"], utc=True)}))

@@ -25,7 +25,7 @@ class Pieces(NamedTuple):
     def padded(self, values: IntArray, padding: int) -> IntArray:
         """[p, longest] the ``values`` of the events of each piece, ``padding`` after its end.
 
-        Example:
+        Examples:
             >>> Pieces(np.array([1, 3]), np.array([2, 1])).padded(np.array([9, 8, 7, 6]), -1).tolist()
             [[8, 7], [6, -1]]
         """
@@ -48,7 +48,7 @@ def cut(start: IntArray, end: IntArray, max_len: int) -> Pieces:
         end: [U] the event after the last.
         max_len: steps a piece at most; the last piece of a user is cut from the end and is the fullest.
 
-    Example:
+    Examples:
         >>> pieces = cut(np.array([0, 5]), np.array([5, 6]), 3)
         >>> sorted(zip(pieces.start.tolist(), pieces.length.tolist()))
         [(0, 2), (1, 4)]
@@ -68,7 +68,7 @@ def batches_of_like_length(length: IntArray, events: int, rng: np.random.Generat
         events: events of a batch; a longer piece is a batch of its own.
         rng: shuffles within a length and the order of the batches; None keeps the order.
 
-    Example:
+    Examples:
         >>> [batch.tolist() for batch in batches_of_like_length(np.array([4, 2, 4, 2]), 4, None)]
         [[1, 3], [0], [2]]
     """

@@ -40,7 +40,7 @@ def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     Returns:
         columns [b, k], with -1 where a row has fewer than k scores above -inf, and their scores [b, k], -inf there.
 
-    Example:
+    Examples:
         >>> columns, values = best_columns(np.array([[1.0, 3.0, 3.0, -np.inf]], dtype=np.float32), 4)
         >>> columns.tolist(), values.tolist()
         ([[1, 2, 0, -1]], [[3.0, 3.0, 1.0, -inf]])

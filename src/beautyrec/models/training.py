@@ -44,7 +44,7 @@ class TrainingPlan:
             epoch: from 0.
             step: steps taken before it, over all epochs.
 
-        Example:
+        Examples:
             >>> plan = TrainingPlan(epochs=3, learning_rate=1.0, warm_up=2)
             >>> [round(plan.rate(epoch, step), 2) for epoch, step in [(0, 0), (0, 1), (1, 9), (2, 18)]]
             [0.5, 1.0, 0.55, 0.1]

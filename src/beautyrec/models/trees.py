@@ -55,7 +55,7 @@ class TreeEnsemble:
     Raises:
         ArtifactError: arrays that do not belong together, or a tree of more than 16 leaves.
 
-    Example:
+    Examples:
         One tree: 1.0 where the first feature is at most 0.5, else 3.0; all on top of 10.
 
         >>> tree = TreeEnsemble(start=np.array([0, 3]), feature=np.array([0, -1, -1]), threshold=np.array([0.5, 0, 0]),

@@ -17,7 +17,7 @@ class Greedy:
     It explores nothing: its own logs can tell about no other policy, and a log can tell about it only through those
     slates that look like its own.
 
-    Example:
+    Examples:
         >>> Greedy().choose(np.array([[1.0, 3.0, 2.0]]), 2, np.random.default_rng(0)).items.tolist()
         [[1, 2]]
     """

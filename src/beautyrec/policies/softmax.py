@@ -27,7 +27,7 @@ class Softmax:
     Raises:
         PolicyError: the temperature is not above 0.
 
-    Example:
+    Examples:
         >>> Softmax(temperature=0.5).probabilities(np.array([[2.0, 1.0, -np.inf]])).round(3).tolist()
         [[0.982, 0.018, 0.0]]
     """

@@ -82,7 +82,7 @@ def undominated(value: FloatArray, caps: Caps, slots: int) -> BoolArray:
     Returns:
         [N] mask.
 
-    Example:
+    Examples:
         >>> caps = Caps(np.array([0, 0, 0]), np.array([0, 0, 1]), per_category=2, per_brand=1)
         >>> undominated(np.array([[3.0, 2.0], [2.0, 1.0], [1.0, 1.0]]), caps, 2).tolist()
         [True, False, True]
@@ -137,7 +137,7 @@ def assign(value: FloatArray, caps: Caps, seconds: float) -> Solution:
         InfeasibleError: no assignment was found.
         MissingExtraError: ``scipy`` is not installed.
 
-    Example:
+    Examples:
         >>> free = Caps(np.array([-1, -1, -1]), np.array([-1, -1, -1]), 1, 1)
         >>> assign(np.array([[3.0, 1.0], [3.0, 2.0], [1.0, 0.0]]), free, 60).product.tolist()
         [0, 1]

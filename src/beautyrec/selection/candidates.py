@@ -27,7 +27,7 @@ def sellable(candidates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         SchemaError: a column is missing or is not of numbers, an id is missing or there twice, a price, stock or chance
             is negative, a chance is above 1.
 
-    Example:
+    Examples:
         >>> table = pd.DataFrame({"item_id": [1, 2], "category": "balm", "brand": "x", "price": [9.0, None],
         ...                       "margin": 3.0, "ctr": 0.1, "cvr": 0.5, "stock": 7})
         >>> rows, left_out = sellable(table)

@@ -99,7 +99,7 @@ def line_up(
         InfeasibleError: no candidate is left, or the constraints leave too few; says which clash.
         MissingExtraError: ``scipy`` is not installed.
 
-    Example:
+    Examples:
         >>> table = pd.DataFrame({"item_id": ["a", "b", "c"], "category": "balm", "brand": ["x", "x", "y"],
         ...                       "price": 9.0, "margin": [3.0, 2.0, 1.0], "ctr": 0.1, "cvr": 0.5,
         ...                       "stock": [5, 90, 90]})

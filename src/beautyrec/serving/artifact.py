@@ -65,7 +65,7 @@ def write_artifact(folder: str | Path, state: ModelState, card: ModelCard) -> Ma
     Raises:
         ArtifactError: an array or a value that cannot be stored, or a state of an unknown kind.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> vocabularies = {"users_ids": np.array([7]), "items_ids": np.array([1, 2])}

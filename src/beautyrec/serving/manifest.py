@@ -104,7 +104,7 @@ class Manifest:
         Raises:
             ArtifactError: a newer format, a document that was changed, or one that is not a manifest.
 
-        Example:
+        Examples:
             >>> manifest = Manifest("factors", {}, ModelCard("als", metrics={"recall": 0.5}), "0.1.0", {})
             >>> Manifest.from_bytes(manifest.to_bytes()) == manifest
             True

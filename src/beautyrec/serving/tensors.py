@@ -58,7 +58,7 @@ def read_tensors(content: Any) -> dict[str, npt.NDArray[Any]]:
     Raises:
         ArtifactError: the header is not one, or does not fit what follows it.
 
-    Example:
+    Examples:
         >>> from safetensors.numpy import save
         >>> read_tensors(save({"a": np.array([1.5, 2.0])}))["a"].tolist()
         [1.5, 2.0]

@@ -78,7 +78,7 @@ def solve_clicks(logit: FloatArray, attention: FloatArray, target: float) -> flo
     Raises:
         ConfigError: even certain clicks would be too few.
 
-    Example:
+    Examples:
         >>> a = solve_clicks(np.zeros((1, 2)), np.ones((1, 2)), 0.1)
         >>> round(float(sigmoid(np.array(a))), 6)
         0.1

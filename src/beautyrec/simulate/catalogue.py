@@ -85,7 +85,7 @@ def synthetic_purchases(
     Raises:
         ConfigError: there are too few events for so many users or items, or too many for so few.
 
-    Example:
+    Examples:
         >>> purchases, items = synthetic_purchases(users=60, items=40, events=420, seed=0)
         >>> len(purchases), purchases["user_id"].nunique(), int(purchases["item_id"].value_counts().min()) >= 5
         (420, 60, True)

@@ -71,7 +71,7 @@ class WorldConfig:
     Raises:
         ConfigError: a value is out of its bounds, or values do not go together.
 
-    Example:
+    Examples:
         >>> WorldConfig(shelf_min=5)
         Traceback (most recent call last):
             ...

@@ -71,7 +71,7 @@ def standardise(values: FloatArray) -> FloatArray:
 def relative_price(price: FloatArray, median: FloatArray) -> FloatArray:
     """log(price / median of the category), within -1.5..1.5; anything below a cent counts as a cent.
 
-    Example:
+    Examples:
         >>> relative_price(np.array([5.0, 20.0, 500.0]), np.array([10.0, 10.0, 10.0])).round(3).tolist()
         [-0.693, 0.693, 1.5]
     """

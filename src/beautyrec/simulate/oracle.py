@@ -73,7 +73,7 @@ def soft(worths: FloatArray, temperature: float) -> FloatArray:
 
     What is worth less than 1e-6 of the best, or costs more than it brings, counts as 1e-6 of it.
 
-    Example:
+    Examples:
         >>> soft(np.array([[4.0, 1.0, -np.inf]]), 0.5).round(4).tolist()
         [[0.9412, 0.0588, 0.0]]
     """

@@ -219,7 +219,7 @@ class Response:
 def sigmoid(logit: FloatArray) -> FloatArray:
     """``1 / (1 + exp(-logit))``.
 
-    Example:
+    Examples:
         >>> float(sigmoid(np.array(0.0)))
         0.5
     """

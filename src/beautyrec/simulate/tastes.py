@@ -93,7 +93,7 @@ class RandomTastes:
 def shrunk_means(values: FloatArray, bought: Bought, shrinkage: float) -> FloatArray:
     """[U, d] the sum of each user's ``values`` [n, d] over (their number + ``shrinkage``).
 
-    Example:
+    Examples:
         >>> shrunk_means(np.array([[1.0], [3.0]]), Bought(np.array([0, 0]), np.array([0, 1]), 2), 2.0).tolist()
         [[1.0], [0.0]]
     """

@@ -43,7 +43,7 @@ class World:
         response: how viewers respond, intercepts solved.
         month: what happened under the legacy policy.
 
-    Example:
+    Examples:
         >>> world = World.tiny(seed=0)
         >>> slates = world.slates()
         >>> legacy = world.legacy_truth(slates, rng=np.random.default_rng(0))

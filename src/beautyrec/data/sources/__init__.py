@@ -14,7 +14,7 @@ def fetcher(name: str) -> Callable[[Path], Path]:
     Raises:
         ConfigError: there is no such data set to fetch.
 
-    Example:
+    Examples:
         >>> fetcher("open-bandits")
         Traceback (most recent call last):
             ...

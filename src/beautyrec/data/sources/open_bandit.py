@@ -113,7 +113,7 @@ def action_probabilities(log: OpenBanditLog) -> FloatArray:
     Raises:
         SchemaError: the log has no row at a position.
 
-    Example:
+    Examples:
         >>> rows = np.array([0, 0, 1])
         >>> log = OpenBanditLog(rows, rows * 0 + 1, rows, np.array([.9, .6, .3]), rows, 2, "bts", "all", n_positions=1)
         >>> action_probabilities(log).round(3).tolist()  # harmonic means .72 and .3, over their sum

@@ -46,7 +46,7 @@ def per_row(estimator: Estimator, evidence: SlateEvidence, outcome: str) -> Floa
         evidence: the log.
         outcome: one of its outcomes.
 
-    Example:
+    Examples:
         >>> from beautyrec.evaluation.evidence import impressions
         >>> from beautyrec.evaluation.off_policy import IPS
         >>> log = impressions(target=np.array([0.5, 0.5]), logging=np.array([0.25, 0.5]), clicked=np.array([1, 1]))

@@ -50,7 +50,7 @@ def slope(values: Moments, unbiased: int = 1, *, confidence: float = 0.9) -> int
         unbiased: not used, since the widest is trusted; there so that it can stand where `least_error` does.
         confidence: of the two-sided intervals.
 
-    Example:
+    Examples:
         >>> slope(Moments(100, np.array([1.0, 1.01, 3.0]), np.diag([4.0, 1.0, 0.25])), 1)
         1
     """
@@ -74,7 +74,7 @@ def least_error(values: Moments, unbiased: int) -> int:
         values: moments of m candidates.
         unbiased: how many of them, the first, are unbiased but for order 1/n.
 
-    Example:
+    Examples:
         >>> least_error(Moments(100, np.array([1.0, 1.01, 3.0]), np.diag([4.0, 1.0, 0.25])), 2)
         1
     """
@@ -96,7 +96,7 @@ class Chosen:
         others: those that trade bias for variance.
         rule: `least_error` or `slope`.
 
-    Example:
+    Examples:
         >>> from beautyrec.evaluation.evidence import impressions
         >>> log = impressions(target=np.full(50, 0.5), logging=np.full(50, 0.5), clicked=np.arange(50) % 2)
         >>> CLIPPED_IPS.pick(log, "clicked")
