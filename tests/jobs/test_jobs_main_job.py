@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from beautyrec.jobs.config import read_config
 from beautyrec.jobs.main_job import run_job
@@ -37,6 +38,14 @@ def test_every_part_of_the_summary_is_there(run: tuple[Path, dict[str, Any]]) ->
     assert summary["data"]["month"]["label"] == SIMULATED
     assert {row["protocol"] for row in summary["ranking"]} == {"leave-last-out", "global time, last 90 days"}
     assert len(summary["ranking"]) == 2 * 2, "two models that rank, two protocols"
+
+
+def test_the_first_line_says_that_purchases_are_generated(
+    run: tuple[Path, dict[str, Any]], bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_job(read_config(SMALL), data_folder=bare, output=run[0], console=Console(width=200))
+    assert capsys.readouterr().out.splitlines()[0].startswith("purchases: generated")
+    assert "generated purchases" in (run[0] / "report.html").read_text()
 
 
 def test_lift_has_every_model_metric_and_estimator_beside_the_truth(run: tuple[Path, dict[str, Any]]) -> None:

@@ -25,7 +25,16 @@ from beautyrec.jobs.lift import Knowledge, Stage, lift_of_models, scores_of_mode
 from beautyrec.jobs.next_room import NextRoom, plan_next_room
 from beautyrec.jobs.open_bandit import find_open_bandit, lift_of_bandits
 from beautyrec.jobs.report import write_report
-from beautyrec.jobs.shop import Purchases, Shop, build_world, describe, open_shop, read_purchases
+from beautyrec.jobs.shop import (
+    Purchases,
+    Shop,
+    build_world,
+    describe,
+    has_purchases,
+    open_shop,
+    read_purchases,
+    source_of,
+)
 from beautyrec.jobs.side_by_side import side_by_side
 from beautyrec.jobs.steps import Steps
 from beautyrec.jobs.summary import Summary, write_summary
@@ -107,11 +116,11 @@ class MainJob:
         )
 
     def _read(self) -> Purchases:
-        """The purchases; where none are real, the first line says so."""
+        """The purchases; the first line says whether they are real."""
+        source = source_of(real=has_purchases(self.data))
+        self.steps.console.print(f"[bold]purchases:[/] {source}", highlight=False)
         with self.steps.step("read purchases and catalogue"):
-            purchases = read_purchases(self.data, self.config)
-        self.steps.console.print(f"[bold]purchases:[/] {purchases.source}", highlight=False)
-        return purchases
+            return read_purchases(self.data, self.config)
 
     def ranking(self, purchases: Purchases) -> pd.DataFrame:
         """Every model that ranks, on purchases alone, by two protocols."""

@@ -49,7 +49,7 @@ class Purchases:
     @property
     def source(self) -> str:
         """Where it comes from, in words."""
-        return REAL if self.real else GENERATED
+        return source_of(real=self.real)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,6 +64,16 @@ class Purchases:
         return Interactions.from_frame(self.events, item_table=self.items)
 
 
+def has_purchases(folder: Path | None) -> bool:
+    """Whether the folder of public data holds real purchases."""
+    return folder is not None and (folder / AMAZON).is_dir()
+
+
+def source_of(*, real: bool) -> str:
+    """Where purchases come from, in words."""
+    return REAL if real else GENERATED
+
+
 def read_purchases(folder: Path | None, config: JobConfig) -> Purchases:
     """The real purchases below ``folder``, or generated ones where there is no such folder or nothing in it.
 
@@ -71,7 +81,7 @@ def read_purchases(folder: Path | None, config: JobConfig) -> Purchases:
         SourceError: the folder of the purchases is there but lacks a file.
         SchemaError: a file has a wrong column or wrong rows; says which, how many, and what to do.
     """
-    if folder is not None and (folder / AMAZON).is_dir():
+    if folder is not None and has_purchases(folder):
         log = read_amazon_beauty(folder / AMAZON)
         columns = [schema.USER_ID, schema.ITEM_ID, schema.TS]
         events = log.engine.frame(log.events.order_by(schema.EVENT_ID).select(*columns))
