@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from beautyrec.errors import SourceError
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -85,7 +87,8 @@ Measured = tuple[Sequence[Check], dict[str, Any]]
 def main(name: str, measure: Callable[[int, bool], Measured], argv: Sequence[str] | None = None) -> None:
     """Runs ``measure(seed, quick)`` and prints the object, or a table of it.
 
-    A full run also writes ``benchmarks/results/NAME.json``. The exit code is 0 whatever the checks show.
+    A full run also writes ``benchmarks/results/NAME.json``. The exit code is 0 whatever the checks show, and 1 where it could
+    not run, as when data that it needs are not there.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -93,7 +96,11 @@ def main(name: str, measure: Callable[[int, bool], Measured], argv: Sequence[str
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(argv)
     start = time.perf_counter()
-    checks, notes = measure(given.seed, given.quick)
+    try:
+        checks, notes = measure(given.seed, given.quick)
+    except SourceError as error:
+        print(f"{name} could not run: {error}", file=sys.stderr)
+        sys.exit(1)
     seconds = round(time.perf_counter() - start, 1)
     result = Result(name, commit(), given.seed, machine(), seconds, given.quick, list(checks), notes)
     text = json.dumps(asdict(result), indent=1, allow_nan=False)

@@ -13,6 +13,8 @@ NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if not p
 def test_the_quick_form_of_a_benchmark_runs_and_its_checks_hold(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 1 and "could not run: the data folder" in done.stderr:
+        pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["name"] == name
