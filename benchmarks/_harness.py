@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from beautyrec.errors import SourceError
 
 ROOT = Path(__file__).parents[1]
@@ -134,3 +137,16 @@ def progress(done: int, total: int) -> None:
     """A counter on the terminal; nothing where the output is a file."""
     if sys.stderr.isatty():
         print(f"\r{done}/{total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+
+def beside_truth(part: pd.DataFrame) -> dict[str, float]:
+    """How far estimates are from the truth and how wide their intervals are; ``estimate, ci_low, ci_high, true``."""
+    apart = (part["estimate"] - part["true"]).astype(float)
+    return {
+        "mean_true_lift": round(float(part["true"].mean()), 4),
+        "mean_error": round(float(apart.mean()), 4),
+        "root_mean_square_error": round(float(np.sqrt((apart**2).mean())), 4),
+        "mean_half_width": round(float(((part["ci_high"] - part["ci_low"]) / 2).mean()), 4),
+        "truth_above_interval": round(float((part["true"] > part["ci_high"]).mean()), 4),
+        "truth_below_interval": round(float((part["true"] < part["ci_low"]).mean()), 4),
+    }

@@ -212,18 +212,12 @@ def notes(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Errors, widths and verdicts behind each coverage."""
     rows = []
     for (design, outcome, estimator), part in found.groupby(["design", "outcome", "estimator"], sort=False):
-        apart = (part["estimate"] - part["true"]).astype(float)
         rows.append(
             {
                 "truth": design,
                 "outcome": outcome,
                 "estimator": estimator,
-                "mean_true_lift": round(float(part["true"].mean()), 4),
-                "mean_error": round(float(apart.mean()), 4),
-                "root_mean_square_error": round(float(np.sqrt((apart**2).mean())), 4),
-                "mean_half_width": round(float(((part["ci_high"] - part["ci_low"]) / 2).mean()), 4),
-                "truth_above_interval": round(float((part["true"] > part["ci_high"]).mean()), 4),
-                "truth_below_interval": round(float((part["true"] < part["ci_low"]).mean()), 4),
+                **_harness.beside_truth(part),
                 "verdicts": {str(verdict): int(count) for verdict, count in part["verdict"].value_counts().items()},
             }
         )

@@ -80,17 +80,11 @@ def notes(table: pd.DataFrame) -> dict[str, Any]:
     """Verdicts, and for each metric and estimator how far from the truth and how wide."""
     rows = []
     for (metric, estimator), part in table.groupby(["metric", "estimator"], sort=False):
-        apart = (part["estimate"] - part["true"]).astype(float)
         rows.append(
             {
                 "metric": metric,
                 "estimator": estimator,
-                "mean_true_lift": round(float(part["true"].mean()), 4),
-                "mean_error": round(float(apart.mean()), 4),
-                "root_mean_square_error": round(float(np.sqrt((apart**2).mean())), 4),
-                "mean_half_width": round(float(((part["ci_high"] - part["ci_low"]) / 2).mean()), 4),
-                "truth_above_interval": round(float((part["true"] > part["ci_high"]).mean()), 4),
-                "truth_below_interval": round(float((part["true"] < part["ci_low"]).mean()), 4),
+                **_harness.beside_truth(part),
                 "coverage_where_trusted": _coverage(part[part["verdict"] == "trust"]),
                 "verdicts": {str(verdict): int(count) for verdict, count in part["verdict"].value_counts().items()},
             }

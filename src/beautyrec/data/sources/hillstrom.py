@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from beautyrec.data.parquet import read_parquet
+from beautyrec.data.sources.rules import Rules, refuse_rows
 from beautyrec.errors import SchemaError, SourceError
 from beautyrec.types import FloatArray, IntArray
 
@@ -127,7 +128,7 @@ def _check(frame: pd.DataFrame, source: str) -> None:
     texts = [name for name, kind in numbers.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if texts:
         raise SchemaError(f"{source}: columns {texts} do not hold numbers, in {len(frame)} rows. Take the original.")
-    rules: dict[str, tuple[Any, str]] = {
+    rules: Rules = {
         SEGMENT: (frame[SEGMENT].isin(ARMS), f"one of {list(ARMS)}"),
         VISIT: (frame[VISIT].isin([0, 1]), "0 or 1"),
         CONVERSION: (frame[CONVERSION].isin([0, 1]), "0 or 1"),
@@ -135,10 +136,4 @@ def _check(frame: pd.DataFrame, source: str) -> None:
         "history": ((frame["history"] >= 0) & (frame["history"] < np.inf), "0 or more"),
         "recency": (frame["recency"].between(0, 120), "months, 0 to 120"),
     }
-    for name, (good, what) in rules.items():
-        if not good.all():
-            first = int((~good).to_numpy().argmax())
-            raise SchemaError(
-                f"{source}, column '{name}': {int((~good).sum())} of {len(frame)} rows are not {what} "
-                f"(first: row {first}, value {frame[name].iloc[first]}). Take the publisher's original."
-            )
+    refuse_rows(frame, rules, source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from beautyrec.data.parquet import read_parquet
+from beautyrec.data.sources.rules import Rules, refuse_rows
 from beautyrec.errors import SchemaError, SourceError
 from beautyrec.types import FloatArray, IntArray
 
@@ -158,16 +159,10 @@ def _check(frame: pd.DataFrame, n_items: int, source: str) -> None:
     ]
     if wrong:
         raise SchemaError(f"{source}: {', '.join(wrong)}, not numbers, in its {len(frame)} rows. Take the original.")
-    rules: dict[str, tuple[Any, str]] = {
+    rules: Rules = {
         ITEM_ID: (frame[ITEM_ID].between(0, n_items - 1), f"0 to {n_items - 1}"),
         POSITION: (frame[POSITION].between(1, N_POSITIONS), f"1 to {N_POSITIONS}"),
         CLICK: (frame[CLICK].isin([0, 1]), "0 or 1"),
         PROPENSITY: ((frame[PROPENSITY] > 0) & (frame[PROPENSITY] <= 1), "in (0, 1]"),
     }
-    for name, (good, what) in rules.items():
-        if not good.all():
-            first = int((~good).to_numpy().argmax())
-            raise SchemaError(
-                f"{source}, column '{name}': {int((~good).sum())} of {len(frame)} rows are not {what} "
-                f"(first: row {first}, value {frame[name].iloc[first]}). Take the publisher's original."
-            )
+    refuse_rows(frame, rules, source)
