@@ -2,7 +2,8 @@
 
 Every function takes arrays. What the rows are (the *sample space*) is the caller's to say: the click rate is judged on
 impressions, the conversion rate on clicks, click-and-order on impressions. :func:`funnel_quality` does all three and
-names them so.
+names them so. The AUC within users or requests is in :mod:`beautyrec.evaluation.grouped_auc`, predicted against actual
+sales in :mod:`beautyrec.evaluation.sales_deviation`.
 """
 
 from __future__ import annotations
@@ -171,29 +172,6 @@ def calibration_error(
     if base == 0:
         raise EvaluationError(f"calibration_error: 0 of {int(curve['n'].sum())} rows are positive; no base rate.")
     return error / float(base)
-
-
-def weighted_absolute_percentage_error(predicted: npt.ArrayLike, actual: npt.ArrayLike) -> float:
-    """``sum |predicted - actual| / sum |actual|``: the shop's deviation of predicted from actual sales.
-
-    Args:
-        predicted: [n] amounts.
-        actual: [n] amounts in the same unit.
-
-    Raises:
-        EvaluationError: lengths differ, a value is not finite, or all that was actual is 0.
-
-    Examples:
-        >>> weighted_absolute_percentage_error([8.0, 3.0], [10.0, 0.0])
-        0.5
-    """
-    p, a = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    if p.shape != a.shape or not (np.isfinite(p).all() and np.isfinite(a).all()):
-        raise EvaluationError(f"deviation: shapes {p.shape} and {a.shape}; they must agree and all values be finite.")
-    total = float(np.abs(a).sum())
-    if total == 0:
-        raise EvaluationError(f"deviation: all {len(a)} actual values are 0; there is nothing to divide by.")
-    return float(np.abs(p - a).sum()) / total
 
 
 def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArray, bins: int = 10) -> pd.DataFrame:
