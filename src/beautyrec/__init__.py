@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from beautyrec.campaign.compare import GlobalTime, LeaveLastOut, compare
+    from beautyrec.campaign.lift_from_log import LiftFromLog
     from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
     from beautyrec.data.interactions import Interactions
     from beautyrec.data.log import EventLog
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from beautyrec.data.vocabulary import Vocabulary
     from beautyrec.evaluation.bandit_log import BanditLog
     from beautyrec.evaluation.lift import lift_table
+    from beautyrec.evaluation.report import evaluation_report
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
     from beautyrec.models.bpr import BPR
@@ -46,10 +49,13 @@ __all__ = [
     "EventLog",
     "FeatureSet",
     "Funnel",
+    "GlobalTime",
     "Greedy",
     "HeldRooms",
     "Interactions",
     "ItemKNN",
+    "LeaveLastOut",
+    "LiftFromLog",
     "LightFM",
     "LineUpConfig",
     "Popularity",
@@ -59,6 +65,8 @@ __all__ = [
     "Vocabulary",
     "World",
     "WorldConfig",
+    "compare",
+    "evaluation_report",
     "leave_last_out",
     "lift_table",
     "line_up",
@@ -73,10 +81,13 @@ _HOME = {
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
+    "GlobalTime": "campaign.compare",
     "Greedy": "policies.greedy",
     "HeldRooms": "campaign.policy_lift",
     "Interactions": "data.interactions",
     "ItemKNN": "models.item_knn",
+    "LeaveLastOut": "campaign.compare",
+    "LiftFromLog": "campaign.lift_from_log",
     "LightFM": "models.lightfm",
     "LineUpConfig": "selection.line_up",
     "Popularity": "models.popularity",
@@ -86,6 +97,8 @@ _HOME = {
     "Vocabulary": "data.vocabulary",
     "World": "simulate.world",
     "WorldConfig": "simulate.config",
+    "compare": "campaign.compare",
+    "evaluation_report": "evaluation.report",
     "leave_last_out": "data.splits",
     "lift_table": "evaluation.lift",
     "line_up": "selection.line_up",

@@ -99,3 +99,9 @@ class ShelfFeatures:
         values = np.zeros(self.there.shape)
         values[self.there] = model.predict(self.rows)[column].to_numpy()
         return values
+
+
+def funnel_scores(model: FunnelModel, shelf: ShelfFeatures) -> FloatArray:
+    """[B, C] log of the chance that a product is clicked and ordered, -inf beyond the shelf."""
+    chance = shelf.predict(model, "ctcvr")
+    return np.log(chance, out=np.full(chance.shape, -np.inf), where=chance > 0)

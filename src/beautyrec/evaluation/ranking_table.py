@@ -91,13 +91,29 @@ def _labels(segment: npt.ArrayLike | pd.Series[Any]) -> npt.NDArray[Any]:
 
 def _row(segment: str, name: str, values: FloatArray | Ratio, keep: BoolArray) -> tuple[object, ...]:
     part = Ratio(values.above[keep], values.below[keep]) if isinstance(values, Ratio) else values[keep]
-    n = int(keep.sum())
+    return (segment, name, *estimate_or_note(part, name))
+
+
+def estimate_or_note(
+    values: FloatArray | Ratio, name: str
+) -> tuple[float | None, float | None, float | None, int, str]:
+    """Value, ends of its interval, number of requests and a note, as in a row of `ranking_table`.
+
+    Where the requests are too few for an interval the value stands alone and the note says why.
+
+    Args:
+        values: as for `estimate`.
+        name: of the metric.
+
+    Examples:
+        >>> estimate_or_note(np.array([0.5]), "recall")[:4]
+        (0.5, None, None, 1)
+    """
     try:
-        found = estimate(part, name)
+        found = estimate(values, name)
     except EvaluationError as error:
-        value = _plain(part)
-        return (segment, name, value, None, None, n, str(error))
-    return (segment, name, found.value, found.ci_low, found.ci_high, n, "")
+        return _plain(values), None, None, len(values.above if isinstance(values, Ratio) else values), str(error)
+    return found.value, found.ci_low, found.ci_high, found.n, ""
 
 
 def _plain(values: FloatArray | Ratio) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
-from beautyrec.campaign.shelf_features import ShelfFeatures
+from beautyrec.campaign.shelf_features import ShelfFeatures, funnel_scores
 from beautyrec.data import schema
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.slates import Slates
@@ -18,7 +18,7 @@ from beautyrec.jobs.config import LiftConfig
 from beautyrec.jobs.shop import Shop
 from beautyrec.jobs.side_by_side import side_by_side
 from beautyrec.models.base import Learner
-from beautyrec.models.funnel import Funnel, FunnelModel
+from beautyrec.models.funnel import Funnel
 from beautyrec.policies.softmax import Softmax
 from beautyrec.simulate.truth import Truth
 from beautyrec.types import BoolArray, FloatArray, Progress
@@ -77,14 +77,8 @@ def scores_of(learner: Learner | Funnel, knowledge: Knowledge, stage: Stage, *, 
     """[B, C] scores on the shelves from a model fitted on ``knowledge``; a funnel model's are log pCTCVR."""
     if isinstance(learner, Funnel):
         model = learner.fit(knowledge.rows, features=knowledge.features, seed=seed)
-        return funnel_scores(model, stage)
+        return funnel_scores(model, stage.shelf)
     return shelf_scores(learner.fit(knowledge.interactions, seed=seed), stage.held.slates)
-
-
-def funnel_scores(model: FunnelModel, stage: Stage) -> FloatArray:
-    """[B, C] log of the chance that a product is clicked and ordered, -inf beyond the shelf."""
-    chance = stage.shelf.predict(model, "ctcvr")
-    return np.log(chance, out=np.full(chance.shape, -np.inf), where=chance > 0)
 
 
 def with_truth(table: pd.DataFrame, truth: Truth, legacy: Truth) -> pd.DataFrame:
