@@ -31,7 +31,7 @@ def test_a_wheel_holds_all_that_the_demo_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "configs/demo.toml",
-        "jobs/templates/report.html",
+        "evaluation/templates/page.html",
         "py.typed",
         "serving/scorer.py",
         "models/nn/sasrec.py",

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from beautyrec.campaign.ranking_study import rank_models
+from beautyrec.campaign.ranking_study import METRICS, RankingTask, rank_each, rank_models
+from beautyrec.campaign.segments import ByItem, ByUser
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.splits import Split, leave_last_out
 from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.ranking_table import ranking_table
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.popularity import Popularity
@@ -50,6 +52,53 @@ def test_numbers_by_hand():
     assert row["note"] == ""
 
 
+def test_every_metric_stands_with_its_interval_and_is_that_of_the_evaluation():
+    split = leave_last_out(small_log())
+    row = rank_models({"knn": ItemKNN()}, split, protocol="last", k=5).iloc[0]
+    task = RankingTask.of(split)
+    ranked = next(rank_each({"knn": ItemKNN()}, task, k=5))
+    expected = ranking_table(task.values(ranked.lists)).set_index("metric")
+    assert set(METRICS) == {*expected.index, "coverage"}
+    for metric, values in expected.iterrows():
+        assert row[metric] == pytest.approx(values["value"])
+        assert (row[f"{metric}_ci_low"], row[f"{metric}_ci_high"]) == pytest.approx(
+            (values["ci_low"], values["ci_high"])
+        )
+    assert "coverage_ci_low" not in row
+
+
+def test_in_a_segment_of_users_only_they_count():
+    split = leave_last_out(small_log())
+    task = RankingTask.of(split)
+    users = split.train.users.ids
+    tier = pd.Series(np.array(["gold", "new", None], dtype=object)[np.arange(len(users)) % 3], users, name="tier")
+    table = rank_models({"popular": Popularity()}, split, protocol="last", k=5, segment=ByUser(tier)).set_index(
+        "segment"
+    )
+    assert table.index.tolist() == ["all", "gold", "new", "unknown"]
+    assert table["users"].tolist()[1:] == [int(np.sum(task.user_ix % 3 == place)) for place in range(3)]
+    weighted = (table["users"] * table["recall"]).iloc[1:].sum() / table["users"].iloc[0]
+    assert weighted == pytest.approx(table["recall"].iloc[0])
+
+
+def test_in_a_segment_of_items_only_they_are_relevant():
+    """User 1 took c and d after a; the popular list of two is b, c. Of c all is found, of d nothing."""
+    rows = [(1, "a"), (2, "b"), (2, "c"), (3, "b"), (3, "c"), (4, "b"), (2, "d")]
+    later = [(1, "c"), (1, "d"), (4, "c")]
+    log = log_of(rows + later)
+    first = log.ts < np.sort(log.ts)[len(rows)]
+    kind = pd.Series({"a": "x", "b": "x", "c": "cream", "d": "drops"}, name="kind")
+    split = Split(log.where(first), log.where(~first))
+    table = rank_models({"popular": Popularity()}, split, protocol="by hand", k=2, segment=ByItem(kind)).set_index(
+        "segment"
+    )
+    assert table["recall"].to_dict() == pytest.approx({"all": 0.75, "cream": 1.0, "drops": 0.0})
+    assert table["users"].to_dict() == {"all": 2, "cream": 2, "drops": 1}
+    assert np.isnan(table.loc["drops", "recall_ci_low"])
+    assert "two or more" in table.loc["drops", "note"]
+    assert np.isnan(table.loc["all", "diversity"]), "the items have no categories"
+
+
 def test_a_row_a_model_in_their_order_and_a_note_where_a_library_is_absent(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lightfm", None)
     begun = []
@@ -57,7 +106,7 @@ def test_a_row_a_model_in_their_order_and_a_note_where_a_library_is_absent(monke
     table = rank_models(learners, leave_last_out(small_log()), protocol="last", on_model=begun.append)
     assert table["model"].tolist() == begun == ["knn", "hybrid", "popular"]
     assert "pip install 'beautyrec[hybrid]'" in table.loc[1, "note"]
-    numbers = table.drop(columns=["model", "protocol", "note"])
+    numbers = table.drop(columns=["model", "protocol", "segment", "note"])
     assert numbers.loc[1].isna().sum() == len(numbers.columns) - 3  # k, users and cold users stand there
     assert not numbers.loc[[0, 2]].isna().any(axis=None)
 

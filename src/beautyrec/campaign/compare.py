@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -178,7 +178,7 @@ def _ranking_rows(
     split, train = cut
     task = RankingTask.of(split)
     test = f"{len(task.user_ix):,} users with {len(task.item_ix):,} items that are new to them"
-    head = {"protocol": protocol.name, "train": train, "test": test, "k": protocol.k, "seed": seed}
+    head: dict[str, Any] = {"protocol": protocol.name, "train": train, "test": test, "k": protocol.k, "seed": seed}
     tables, first = [], None
     for ranked in rank_each(learners, task, k=protocol.k, seed=seed):
         if ranked.lists is None:

@@ -76,7 +76,7 @@ class LiftFromLog:
                 table = pd.DataFrame([{"verdict": "refuse", "reasons": str(error)}])
             tables.append(table.assign(**head, model=name))
         frame = pd.concat(tables, ignore_index=True)
-        return frame[[*HEAD, *frame.columns.difference(HEAD, sort=False)]]
+        return frame[[*HEAD, *(name for name in frame.columns if name not in HEAD)]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,9 @@ class _Bench:
     def rows(self) -> pd.DataFrame:
         """Impressions known before the cutoff, from the end of the warm-up on, with their features."""
         rows = impression_rows(self.log, self.features, self.log.before(self.cutoff).impressions())
-        return rows[rows[TS] >= rows[TS].min().floor("D") + pd.Timedelta(days=self.protocol.warm_up_days)]
+        warm = rows[TS].min().floor("D") + pd.Timedelta(days=self.protocol.warm_up_days)
+        kept: pd.DataFrame = rows[rows[TS] >= warm]
+        return kept
 
     @cached_property
     def shelf(self) -> ShelfFeatures:

@@ -194,7 +194,7 @@ def _metrics(segment: str, lists: IntArray, task: RankingTask) -> pd.DataFrame:
     share = coverage(lists, len(task.split.train.items))
     rows.append((segment, COVERAGE, share, None, None, len(lists), "of all lists together, which has no interval"))
     order = {name: place for place, name in enumerate(METRICS)}
-    frame = pd.DataFrame(sorted(rows, key=lambda row: order[row[1]]), columns=list(LONG))
+    frame = pd.DataFrame(sorted(rows, key=lambda row: order[str(row[1])]), columns=list(LONG))
     return frame.assign(users=len(lists), cold_users=task.cold_users)
 
 

@@ -9,26 +9,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from beautyrec.evaluation.page import number, percent
 from beautyrec.jobs.summary import Summary
 
 VERDICTS = {"trust": "[green]trust[/]", "caution": "[yellow]caution[/]", "refuse": "[red]refuse[/]"}
 SHOWN = ("ctr", "room_conversion")
 """The metrics of lift that are printed; the report has all."""
-
-
-def percent(value: Any, digits: int = 1, *, sign: bool = False) -> str:
-    """A share in per cent, a dash where there is none.
-
-    Examples:
-        >>> percent(0.1234, sign=True), percent(None)
-        ('+12.3 %', '-')
-    """
-    return "-" if value is None or pd.isna(value) else f"{100 * value:{'+' if sign else ''}.{digits}f} %"
-
-
-def number(value: Any, digits: int = 4) -> str:
-    """A number, a dash where there is none."""
-    return "-" if value is None or pd.isna(value) else f"{value:,.{digits}f}"
 
 
 def interval(row: pd.Series[Any], digits: int = 0) -> str:
