@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from beautyrec.evaluation.estimate import Verdict
 
 OFFLINE: Final = "promised offline"
 ONLINE: Final = "delivered online"
+_ENDS: Final = ["estimate", "ci_low", "ci_high"]
 
 
 def promised_and_delivered(promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
@@ -51,30 +52,28 @@ def promised_and_delivered(promised: pd.DataFrame, delivered: pd.DataFrame) -> p
             f"promised are {promised['metric'].tolist()}, delivered {delivered['metric'].tolist()}: no metric is on both "
             f"sides. Name the measures of the test as the metrics of the log."
         )
-    columns = ["metric", "estimator", "estimate", "ci_low", "ci_high", "verdict", "reasons"]
-    rows = []
-    for metric in shared:
-        pair = [frame.loc[frame["metric"] == metric, columns].iloc[0] for frame in (promised, delivered)]
-        ratio = _ratio(*pair)
-        rows += [{"side": side, **row.to_dict(), **ratio} for side, row in zip((OFFLINE, ONLINE), pair, strict=True)]
-    numbers = dict.fromkeys(("estimate", "ci_low", "ci_high", "ratio", "ratio_low", "ratio_high"), "Float64")
-    return pd.DataFrame(rows).astype({**numbers, "agrees": "boolean"})
+    columns = ["estimator", *_ENDS, "verdict", "reasons"]
+    pair = [frame.set_index("metric").loc[shared, columns] for frame in (promised, delivered)]
+    ratio = _ratio(*pair)
+    sides = [part.assign(side=side).join(ratio) for side, part in zip((OFFLINE, ONLINE), pair, strict=True)]
+    rows = pd.concat(sides).reset_index().sort_values("metric", key=lambda name: name.map(shared.index), kind="stable")
+    found = rows[["side", "metric", *columns, *ratio]].reset_index(drop=True)
+    return found.astype(dict.fromkeys((*_ENDS, "ratio", "ratio_low", "ratio_high"), "Float64"))
 
 
-def _ratio(promised: pd.Series[Any], delivered: pd.Series[Any]) -> dict[str, object]:
-    """How much more was delivered than promised, with its interval."""
-    missing: dict[str, object] = {"ratio": None, "ratio_low": None, "ratio_high": None, "agrees": None}
-    ends = ["estimate", "ci_low", "ci_high"]
-    told = all(side["verdict"] != Verdict.REFUSE and side[ends].notna().all() for side in (promised, delivered))
-    if not told or min(promised["ci_low"], delivered["ci_low"]) <= -1:
-        return missing
-    p, p_low, p_high = np.log1p(promised[ends].to_numpy(np.float64))
-    d, d_low, d_high = np.log1p(delivered[ends].to_numpy(np.float64))
-    low = d - p - np.hypot(d - d_low, p_high - p)
-    high = d - p + np.hypot(d_high - d, p - p_low)
-    return {
-        "ratio": np.expm1(d - p),
-        "ratio_low": np.expm1(low),
-        "ratio_high": np.expm1(high),
-        "agrees": bool(low <= 0 <= high),
-    }
+def _ratio(promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """By metric how much more was delivered than promised, with its interval; missing where one of the two is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = [
+            np.log1p(side[_ENDS].astype("Float64").to_numpy(np.float64, na_value=np.nan))
+            for side in (promised, delivered)
+        ]
+    (p, p_low, p_high), (d, d_low, d_high) = (part.T for part in logs)
+    finite = pd.Series(np.isfinite(np.concatenate(logs, axis=1)).all(axis=1), promised.index)
+    told = finite & (promised["verdict"] != Verdict.REFUSE) & (delivered["verdict"] != Verdict.REFUSE)
+    low, high = d - p - np.hypot(d - d_low, p_high - p), d - p + np.hypot(d_high - d, p - p_low)
+    ratio = pd.DataFrame(
+        {"ratio": np.expm1(d - p), "ratio_low": np.expm1(low), "ratio_high": np.expm1(high)}, promised.index
+    )
+    agrees = pd.Series((low <= 0) & (high >= 0), promised.index, dtype="boolean")
+    return ratio.where(told).assign(agrees=agrees.where(told))
