@@ -22,6 +22,22 @@ def test_a_notebook_runs_from_top_to_bottom(path: Path) -> None:
     assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
 
 
+def test_lift_runs_for_a_newcomer_without_data_and_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be had is said in a sentence, and the rest runs."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "no-data").mkdir()
+    monkeypatch.setenv("BEAUTYREC_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    notebook = nbformat.read(NOTEBOOKS[0].with_name("off_policy_lift.ipynb"), as_version=4)
+    where = {"metadata": {"path": str(tmp_path / "notebooks")}}
+    done = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    said = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "The Open Bandit half is skipped" in said
+    assert "This half is skipped" in said
+    assert "lift from the log" in str(outputs[-1].data), "the simulated shop needs no data"
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_defines_no_functions_and_keeps_no_outputs(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

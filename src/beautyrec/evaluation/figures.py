@@ -160,13 +160,15 @@ def forest(lifts: pd.DataFrame, metric: str, *, by: str = "model") -> Any:
 
 
 def _refused(figure: Any, rows: pd.DataFrame, at: dict[str, int], by: str) -> None:
-    for _, row in rows.drop_duplicates(by).iterrows():
+    """A line of text for each refused one of ``rows``."""
+    rows = rows.drop_duplicates(by)
+    for _, row in rows.iterrows():
         text = f"<b>refuse</b>: {shortened(str(row['reasons']).split('; ')[0], 88)}"
         figure.add_annotation(
             x=0.01, xref="paper", xanchor="left", y=at[row[by]], text=text, showarrow=False, bgcolor="#fee4e2",
             font={"color": "#912018", "size": 12}, borderpad=3,
         )  # fmt: skip
-    if len(rows) == len(at) or not figure.data:
+    if len(rows) == len(at):
         figure.update_xaxes(range=[-1, 1])
 
 
