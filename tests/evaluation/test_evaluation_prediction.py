@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation import prediction
+from beautyrec.evaluation.grouped_auc import grouped_auc
 
 
 @st.composite
@@ -43,6 +45,17 @@ def test_curve_keeps_rows_together_and_sums_to_the_whole(example, bins):
     ordered = np.sort(p)
     edges = [ordered[i - 1] < ordered[i] for i in start[1:-1]]
     assert all(edges), "equal predictions were split"
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.randoms(use_true_random=False))
+def test_curve_of_distinct_predictions_is_that_of_scikit_learn(bins, rows_a_bin, random):
+    n = bins * rows_a_bin
+    p = np.array(random.sample(range(1000), n)) / 1000
+    y = np.array([random.random() < 0.4 for _ in range(n)])
+    observed, predicted = calibration_curve(y, p, n_bins=bins, strategy="quantile")
+    curve = prediction.calibration_curve(p, y, bins)
+    np.testing.assert_allclose(curve["predicted"], predicted, atol=1e-9)
+    np.testing.assert_allclose(curve["observed"], observed, atol=1e-9)
 
 
 def test_curve_of_distinct_predictions_has_equal_bins():
@@ -84,6 +97,23 @@ def test_funnel_quality_judges_each_chance_on_its_own_rows():
     expected = metrics.roc_auc_score(ordered[clicked], chances["cvr"][clicked])
     assert table.loc["cvr_on_clicks", "auc"] == pytest.approx(expected)
     assert table.loc["ctcvr_on_impressions", "positives"] == (clicked & ordered).sum()
+
+
+def test_funnel_quality_within_users_is_on_the_rows_of_each_chance(rng):
+    n = 600
+    chances = pd.DataFrame({"ctr": rng.random(n), "cvr": rng.random(n), "ctcvr": rng.random(n)})
+    clicked, ordered, user = rng.random(n) < 0.5, rng.random(n) < 0.5, rng.integers(0, 40, n)
+    table = prediction.funnel_quality(chances, clicked, ordered, group=user)
+    expected = grouped_auc(chances["cvr"][clicked], ordered[clicked], user[clicked])
+    row = table.loc["cvr_on_clicks"]
+    assert (row["gauc"], row["groups"], row["groups_left_out"]) == (
+        expected.value,
+        expected.groups,
+        expected.groups_left_out,
+    )
+    never = prediction.funnel_quality(chances, clicked, np.zeros(n, dtype=bool), group=user).loc["cvr_on_clicks"]
+    assert np.isnan(never["gauc"])
+    assert (never["groups"], never["groups_left_out"]) == (0, len(np.unique(user[clicked])))
 
 
 def test_funnel_quality_without_clicks_says_nan_and_not_zero():

@@ -8,13 +8,14 @@ sales in :mod:`beautyrec.evaluation.sales_deviation`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.grouped_auc import grouped_auc
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 SPACES: Final = ("ctr_on_impressions", "cvr_on_clicks", "ctcvr_on_impressions")
@@ -174,7 +175,14 @@ def calibration_error(
     return error / float(base)
 
 
-def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArray, bins: int = 10) -> pd.DataFrame:
+def funnel_quality(
+    predicted: pd.DataFrame,
+    clicked: BoolArray,
+    ordered: BoolArray,
+    bins: int = 10,
+    *,
+    group: npt.NDArray[Any] | None = None,
+) -> pd.DataFrame:
     """The quality of the chances of click, of order after a click, and of both, each on the rows it speaks of.
 
     Args:
@@ -182,12 +190,14 @@ def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArr
         clicked: [n] whether it was clicked.
         ordered: [n] whether it was ordered; counts only where it was clicked too.
         bins: for the calibration error.
+        group: [n] the user or request of each impression, for the AUC within them; none where it is None.
 
     Returns:
         One row each for ``ctr_on_impressions``, ``cvr_on_clicks``, ``ctcvr_on_impressions`` (the index, ``chance``):
         ``n``, ``positives``, ``base_rate``, ``mean_predicted``, ``auc``, ``log_loss``, ``brier``,
-        ``calibration_error`` and ``relative_calibration_error``. A value that cannot be computed is NaN: all but
-        counts and rate without rows, the AUC where it always or never happened.
+        ``calibration_error`` and ``relative_calibration_error``; with ``group`` also ``gauc``, the mean AUC of groups
+        weighted by their rows, and ``groups`` and ``groups_left_out`` (those with one label only). A value that cannot be
+        computed is NaN: all but counts and rate without rows, the AUC where it always or never happened.
 
     Examples:
         >>> chances = pd.DataFrame({"ctr": [0.2, 0.6], "cvr": [0.5, 0.5], "ctcvr": [0.1, 0.3]})
@@ -201,7 +211,19 @@ def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArr
         (predicted["ctcvr"].to_numpy(), both),
     )
     rows = [_quality(p, y, bins) for p, y in tables]
+    if group is not None:
+        groups = (group, group[clicked], group)
+        rows = [{**row, **_within(p, y, ids)} for row, (p, y), ids in zip(rows, tables, groups, strict=True)]
     return pd.DataFrame(rows, index=pd.Index(SPACES, name="chance"))
+
+
+def _within(p: FloatArray, y: BoolArray, group: npt.NDArray[Any]) -> dict[str, float]:
+    """The AUC within groups, NaN where no group has both labels."""
+    try:
+        found = grouped_auc(p, y, group)
+    except EvaluationError:
+        return {"gauc": np.nan, "groups": 0, "groups_left_out": len(np.unique(group))}
+    return {"gauc": found.value, "groups": found.groups, "groups_left_out": found.groups_left_out}
 
 
 def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, float]:
