@@ -47,6 +47,7 @@ def test_the_first_model_is_what_the_others_are_tested_against(log):
     assert set(tested["model"]) == {"item_knn", "again"}
     assert set(tested["segment"]) == {"all"}
     assert set(tested["against"]) == {"popularity"}
+    assert table["test"].str.endswith("by warmth of the item").all()
     assert tested["p_adjusted"].tolist() == holm(tested["p_value"].astype(float)).tolist()
     same = tested[tested["model"] == "again"]
     assert (same["difference"] == 0).all()

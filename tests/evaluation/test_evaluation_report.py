@@ -77,6 +77,17 @@ def test_a_refused_lift_shows_no_number_anywhere(lifts):
     assert refused["note"].tolist() == ["too few; and more"] * len(refused)
 
 
+def test_what_is_simulated_is_labelled(frames):
+    told = {
+        **frames,
+        "lifts": frames["lifts"].assign(simulated=True),
+        "ranking": frames["ranking"].assign(simulated=False),
+    }
+    page = evaluation_report(**told).html
+    tagged = re.findall(r'<section id="([a-z]+)">\s*<h2>[^<]*<span class="tag simulated">', page)
+    assert tagged == ["lift", "overlap"]
+
+
 def test_names_cannot_break_the_page(lifts):
     page = evaluation_report(lifts=lifts).html
     assert "<td" in page

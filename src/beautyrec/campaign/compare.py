@@ -178,6 +178,7 @@ def _ranking_rows(
     split, train = cut
     task = RankingTask.of(split)
     test = f"{len(task.user_ix):,} users with {len(task.item_ix):,} items that are new to them"
+    test += "" if protocol.segment is None else f", {protocol.segment.name}"
     head: dict[str, Any] = {"protocol": protocol.name, "train": train, "test": test, "k": protocol.k, "seed": seed}
     tables, first = [], None
     for ranked in rank_each(learners, task, k=protocol.k, seed=seed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,8 @@ def evaluation_report(
 ) -> Report:
     """A page with what there is of: lift with verdicts, overlap, calibration, ranking by segment, promised and delivered.
 
+    A frame with a column ``simulated`` that is true is labelled so: what comes out of a simulated world has to be.
+
     Args:
         lifts: rows of `lift_table`, of several policies with a column ``model``; with a column ``true`` where a truth is
             known, and the columns of `overlap_columns` where the weights shall be told in more detail.
@@ -87,7 +89,11 @@ def evaluation_report(
     frames = {name: _named(name, frame) for name, frame in given.items() if frame is not None and len(frame)}
     if not frames:
         raise EvaluationError(f"report: there is nothing to report. Pass one of {list(given)} with at least one row.")
-    sections = [section for name, frame in frames.items() for section in SECTIONS[name](frame)]
+    sections = [
+        replace(section, simulated="simulated" in frame and bool(frame["simulated"].any()))
+        for name, frame in frames.items()
+        for section in SECTIONS[name](frame)
+    ]
     contents = ", ".join(section.title.lower() for section in sections)
     page = Page(
         title=title,
