@@ -192,7 +192,7 @@ def _metrics(segment: str, lists: IntArray, task: RankingTask) -> pd.DataFrame:
     values = task.values(lists)
     rows: list[tuple[Any, ...]] = [(segment, name, *estimate_or_note(part, name)) for name, part in values.items()]
     share = coverage(lists, len(task.split.train.items))
-    rows.append((segment, COVERAGE, share, None, None, len(lists), "of all lists together, which has no interval"))
+    rows.append((segment, COVERAGE, share, None, None, len(lists), "one value of all lists, without an interval"))
     order = {name: place for place, name in enumerate(METRICS)}
     frame = pd.DataFrame(sorted(rows, key=lambda row: order[str(row[1])]), columns=list(LONG))
     return frame.assign(users=len(lists), cold_users=task.cold_users)

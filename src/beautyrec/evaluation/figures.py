@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
+from textwrap import wrap
 from typing import Any, Final
 
 import numpy as np
@@ -91,10 +92,11 @@ def blank(height: int, **layout: Any) -> Any:
 
 
 def places(figure: Any, names: Iterable[str]) -> dict[str, int]:
-    """Where each name stands on the vertical axis, the first at the top."""
+    """Where each name stands on the vertical axis, the first at the top; long ones take several lines."""
     order = list(dict.fromkeys(names))
     at = {name: len(order) - 1 - number for number, name in enumerate(order)}
-    figure.update_yaxes(tickvals=list(at.values()), ticktext=order, range=[-0.6, len(order) - 0.4])
+    labels = ["<br>".join(wrap(str(name), 30)) for name in order]
+    figure.update_yaxes(tickvals=list(at.values()), ticktext=labels, range=[-0.6, len(order) - 0.4])
     return at
 
 
@@ -234,14 +236,10 @@ def calibration(frame: pd.DataFrame) -> Any:
     """
     figure = blank(380, xaxis_title="predicted, mean of the bin", yaxis_title="observed, 95 % interval")
     for colour, (name, rows) in zip(SERIES, frame.groupby("prediction", sort=False), strict=False):
-        error = {
-            "type": "data",
-            "array": rows["ci_high"] - rows["observed"],
-            "arrayminus": rows["observed"] - rows["ci_low"],
-        }
+        error = {"array": rows["ci_high"] - rows["observed"], "arrayminus": rows["observed"] - rows["ci_low"]}
         figure.add_scatter(
             x=rows["predicted"], y=rows["observed"], mode="markers+lines", name=str(name),
-            marker={"color": colour, "size": 8}, line={"width": 1}, error_y={**error, "color": colour, "thickness": 1.3},
+            marker={"color": colour, "size": 8}, line={"width": 1}, error_y={"type": "data", **error, "color": colour, "thickness": 1.3},
             hovertemplate="predicted %{x:.2%}, observed %{y:.2%}<extra>" + str(name) + "</extra>",
         )  # fmt: skip
     low, high = frame["predicted"].min() / 1.3, frame["predicted"].max() * 1.3

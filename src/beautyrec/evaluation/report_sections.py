@@ -139,7 +139,7 @@ def _all_metrics(frame: pd.DataFrame) -> Table:
     }
     tested = "p_adjusted" in frame and frame["p_adjusted"].notna().any()
     if tested:
-        columns |= {"difference": "minus the first model", "p_value": "p", "p_adjusted": "p, all tests together"}
+        columns |= {"difference": "minus the first model", "p_value": "p", "p_adjusted": "p (Holm)"}
     columns |= {"note": "~note"} if "note" in frame else {}
     rows: list[dict[Any, Any]] = [
         {
