@@ -82,7 +82,6 @@ def blank(height: int, **layout: Any) -> Any:
         margin={"l": 10, "r": 20, "t": 40, "b": 45},
         font={"family": "system-ui, Segoe UI, Noto Sans, sans-serif", "size": 13, "color": INK},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-        hoverlabel={"bgcolor": "white"},
         showlegend=True,
         **layout,
     )
@@ -239,7 +238,8 @@ def calibration(frame: pd.DataFrame) -> Any:
         error = {"array": rows["ci_high"] - rows["observed"], "arrayminus": rows["observed"] - rows["ci_low"]}
         figure.add_scatter(
             x=rows["predicted"], y=rows["observed"], mode="markers+lines", name=str(name),
-            marker={"color": colour, "size": 8}, line={"width": 1}, error_y={"type": "data", **error, "color": colour, "thickness": 1.3},
+            marker={"color": colour, "size": 8}, line={"width": 1},
+            error_y={"type": "data", **error, "color": colour, "thickness": 1.3},
             hovertemplate="predicted %{x:.2%}, observed %{y:.2%}<extra>" + str(name) + "</extra>",
         )  # fmt: skip
     low, high = frame["predicted"].min() / 1.3, frame["predicted"].max() * 1.3
