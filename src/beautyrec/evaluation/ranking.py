@@ -55,7 +55,7 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         ([[False, True, False], [False, False, False]], [2, 1])
     """
     requests = len(lists)
-    check_sets(requests, indptr, relevant_ix)
+    check_sets(lists, indptr, relevant_ix)
     _check_indices(lists, relevant_ix)
     _refuse_repeats(lists)
     width = int(max(lists.max(initial=0), relevant_ix.max(initial=0))) + 1
@@ -68,11 +68,13 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
     return Hits(_places(lists, request, keys % width), relevant.astype(np.int64))
 
 
-def check_sets(requests: int, indptr: IntArray, relevant_ix: IntArray) -> None:
-    """Raises an `EvaluationError` where ``indptr`` does not cut ``relevant_ix`` into one set for each of the requests."""
-    if requests == 0 or len(indptr) != requests + 1:
+def check_sets(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> None:
+    """Raises an `EvaluationError` where lists are not [B, k] or ``indptr`` does not cut what is relevant into B sets."""
+    if lists.ndim != 2 or lists.shape[1] == 0:
+        raise EvaluationError(f"ranking: lists have shape {lists.shape}; they must be [B, k] with k at least 1.")
+    if len(lists) == 0 or len(indptr) != len(lists) + 1:
         raise EvaluationError(
-            f"ranking: {requests} lists and {len(indptr) - 1} sets of relevant items; pass as many of each, at least 1."
+            f"ranking: {len(lists)} lists and {len(indptr) - 1} sets of relevant items; pass as many of each, at least 1."
         )
     if indptr[0] != 0 or indptr[-1] != len(relevant_ix) or (np.diff(indptr) < 0).any():
         raise EvaluationError(
@@ -82,9 +84,7 @@ def check_sets(requests: int, indptr: IntArray, relevant_ix: IntArray) -> None:
 
 
 def _check_indices(lists: IntArray, relevant_ix: IntArray) -> None:
-    """Raise where lists are not [B, k] of items or padding, or what is relevant is not an item."""
-    if lists.ndim != 2 or lists.shape[1] == 0:
-        raise EvaluationError(f"ranking: lists have shape {lists.shape}; they must be [B, k] with k at least 1.")
+    """Raise where lists hold neither items nor padding, or what is relevant is not an item."""
     for name, values, least in (("lists name", lists, -1), ("relevant are", relevant_ix, 0)):
         if values.size and not np.issubdtype(values.dtype, np.integer):
             raise EvaluationError(f"ranking: {name} {values.dtype} values; pass indices of items, not scores.")

@@ -55,7 +55,7 @@ def ranking_values(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, ite
         >>> values["recall"].tolist(), values["mrr"].tolist()
         ([1.0], [0.5])
     """
-    ranking.check_sets(len(lists), indptr, relevant_ix)
+    ranking.check_sets(lists, indptr, relevant_ix)
     share = list_quality.rank_share(items.counts)
     parts: dict[int, dict[str, Values]] = {}
 
