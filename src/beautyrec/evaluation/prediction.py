@@ -208,14 +208,22 @@ def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArr
     Returns:
         One row each for ``ctr_on_impressions``, ``cvr_on_clicks``, ``ctcvr_on_impressions`` (the index, ``chance``):
         ``n``, ``positives``, ``base_rate``, ``mean_predicted``, ``auc``, ``log_loss``, ``brier``,
-        ``calibration_error`` and ``relative_calibration_error``. A value that cannot be computed is NaN: all but
-        counts and rate without rows, the AUC where it always or never happened.
+        ``calibration_error`` and ``relative_calibration_error``, and ``note``. A value that cannot be computed is ``<NA>``,
+        and the note says why: all but the counts without rows, some where it always or never happened.
+
+    Raises:
+        EvaluationError: lengths differ, or a prediction is not a probability.
 
     Examples:
         >>> chances = pd.DataFrame({"ctr": [0.2, 0.6], "cvr": [0.5, 0.5], "ctcvr": [0.1, 0.3]})
         >>> funnel_quality(chances, np.array([False, True]), np.array([False, False]))["n"].to_dict()
         {'ctr_on_impressions': 2, 'cvr_on_clicks': 1, 'ctcvr_on_impressions': 2}
     """
+    clicked, ordered = np.asarray(clicked, dtype=np.bool_), np.asarray(ordered, dtype=np.bool_)
+    if clicked.shape != (len(predicted),) or ordered.shape != (len(predicted),):
+        raise EvaluationError(
+            f"prediction: {len(predicted)} rows, clicked {clicked.shape}, ordered {ordered.shape}; pass as many of each."
+        )
     both = clicked & ordered
     tables = (
         (predicted["ctr"].to_numpy(), clicked),
@@ -223,24 +231,25 @@ def funnel_quality(predicted: pd.DataFrame, clicked: BoolArray, ordered: BoolArr
         (predicted["ctcvr"].to_numpy(), both),
     )
     rows = [_quality(p, y, bins) for p, y in tables]
-    return pd.DataFrame(rows, index=pd.Index(SPACES, name="chance"))
+    frame = pd.DataFrame(rows, index=pd.Index(SPACES, name="chance"))
+    return frame.astype({name: "Float64" for name in frame.columns if name not in ("n", "positives", "note")})
 
 
-def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, float]:
+def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, object]:
     """One row of :func:`funnel_quality`."""
     n, positives = len(y), int(y.sum())
     some = n > 0
-    return {
-        "n": n,
-        "positives": positives,
-        "base_rate": positives / n if some else np.nan,
-        "mean_predicted": float(p.mean()) if some else np.nan,
-        "auc": auc(p, y) if 0 < positives < n else np.nan,
-        "log_loss": log_loss(p, y) if some else np.nan,
-        "brier": brier(p, y) if some else np.nan,
-        "calibration_error": calibration_error(p, y, bins) if some else np.nan,
-        "relative_calibration_error": calibration_error(p, y, bins, relative=True) if positives else np.nan,
+    values = {
+        "base_rate": positives / n if some else None,
+        "mean_predicted": float(p.mean()) if some else None,
+        "auc": auc(p, y) if 0 < positives < n else None,
+        "log_loss": log_loss(p, y) if some else None,
+        "brier": brier(p, y) if some else None,
+        "calibration_error": calibration_error(p, y, bins) if some else None,
+        "relative_calibration_error": calibration_error(p, y, bins, relative=True) if positives else None,
     }
+    note = "" if 0 < positives < n else f"it happened in {positives} of {n} rows" if some else "there are no rows"
+    return {"n": n, "positives": positives, **values, "note": note}
 
 
 def _quantile_bins(p: FloatArray, bins: int) -> IntArray:

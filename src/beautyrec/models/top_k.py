@@ -108,7 +108,8 @@ def _true(flags: BoolArray, levels: int = 2) -> IntArray:
     words = flags.view(np.uint64)
     word = _true(words != 0, levels - 1)
     inside = np.flatnonzero(words[word].view(np.bool_))
-    return (word[inside >> 3] << 3) | (inside & 7)  # words of eight
+    place: IntArray = (word[inside >> 3] << 3) | (inside & 7)  # words of eight
+    return place
 
 
 def _keys(score: Float32Array, column: IntArray) -> IntArray:
@@ -142,7 +143,8 @@ def _threshold(scores: Float32Array, k: int) -> Float32Array:
     best = np.maximum.reduce(scores[:, : folds * groups].reshape(b, folds, groups), axis=1)
     _refuse_nan(best, scores[:, folds * groups :])  # the best of what holds a NaN is NaN
     best.partition(groups - k, axis=1)
-    return best[:, groups - k]
+    limit: Float32Array = best[:, groups - k]
+    return limit
 
 
 def _refuse_nan(*parts: Float32Array) -> None:
