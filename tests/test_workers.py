@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from beautyrec.workers import over_blocks, usable_threads
 
@@ -27,6 +30,32 @@ def test_blas_has_one_thread_meanwhile_and_what_it_had_afterwards():
     over_blocks(lambda rows: during.extend(blas()), 8, 1, threads=2)
     assert set(during) == {1}
     assert blas() == before
+
+
+def test_callers_at_the_same_time_leave_blas_as_it_was():
+    """One that comes second and leaves last would otherwise put back the one thread that it found."""
+
+    def blas():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    first_in, second_done, at_work = threading.Event(), threading.Event(), set()
+
+    def first(rows):
+        first_in.set()
+        assert second_done.wait(30)
+
+    def second():
+        assert first_in.wait(30)
+        over_blocks(lambda rows: at_work.add(threading.get_ident()), 8, 1, threads=2)
+        second_done.set()
+        return threading.get_ident()
+
+    with threadpool_limits(2, "blas"), ThreadPoolExecutor(1) as other:
+        before = blas()
+        own = other.submit(second)
+        over_blocks(first, 8, 1, threads=2)
+        assert at_work == {own.result()}  # it had no threads of its own meanwhile
+        assert blas() == before
 
 
 def test_an_error_in_a_block_comes_out():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+
+_ONE_AT_A_TIME = threading.Lock()
+"""The number of BLAS threads belongs to the whole process, so only one caller at a time may change it and put it back."""
 
 
 def usable_threads() -> int:
@@ -20,7 +24,8 @@ def over_blocks(work: Callable[[slice], None], n: int, size: int, *, threads: in
     """Call ``work`` on slices that cover ``range(n)``, each of at most ``size`` and at least 1, in any order.
 
     With several threads BLAS is held to one meanwhile, for the whole process: its own threads and these would wait for
-    each other. That takes ``threadpoolctl``; without it, or with fewer blocks than pay for it, one thread does all.
+    each other. That takes ``threadpoolctl``; without it, with fewer blocks than pay for it, or while another caller in this
+    process has its threads already, the caller's own thread does all.
 
     Args:
         work: called with each slice; must not depend on the order.
@@ -30,12 +35,18 @@ def over_blocks(work: Callable[[slice], None], n: int, size: int, *, threads: in
     """
     step = max(1, size)
     blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    single_blas = _single_blas() if threads > 1 and len(blocks) >= 2 * threads else None
-    if single_blas is None:
+    if threads < 2 or len(blocks) < 2 * threads or not _ONE_AT_A_TIME.acquire(blocking=False):
         _drain(map(work, blocks))
         return
-    with single_blas, ThreadPoolExecutor(threads) as pool:
-        _drain(pool.map(work, blocks))
+    try:
+        single_blas = _single_blas()
+        if single_blas is None:
+            _drain(map(work, blocks))
+            return
+        with single_blas, ThreadPoolExecutor(threads) as pool:
+            _drain(pool.map(work, blocks))
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 def _drain(results: Iterable[None]) -> None:

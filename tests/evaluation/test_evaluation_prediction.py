@@ -112,17 +112,19 @@ def test_funnel_quality_within_users_is_on_the_rows_of_each_chance(rng):
         expected.groups_left_out,
     )
     never = prediction.funnel_quality(chances, clicked, np.zeros(n, dtype=bool), group=user).loc["cvr_on_clicks"]
-    assert np.isnan(never["gauc"])
+    assert never["gauc"] is pd.NA
     assert (never["groups"], never["groups_left_out"]) == (0, len(np.unique(user[clicked])))
 
 
-def test_funnel_quality_without_clicks_says_nan_and_not_zero():
+def test_funnel_quality_without_clicks_has_no_value_and_says_why():
     chances = pd.DataFrame({"ctr": [0.1, 0.2], "cvr": [0.5, 0.5], "ctcvr": [0.05, 0.1]})
     never = np.zeros(2, dtype=bool)
     table = prediction.funnel_quality(chances, never, never)
     assert table["n"].tolist() == [2, 0, 2]
     assert table["auc"].isna().all()
-    assert np.isnan(table.loc["cvr_on_clicks", "log_loss"])
+    assert table.loc["cvr_on_clicks", "log_loss"] is pd.NA
+    assert table["note"].tolist() == ["it happened in 0 of 2 rows", "there are no rows", "it happened in 0 of 2 rows"]
+    assert "nan" not in table.to_string().lower()
     assert table.loc["ctr_on_impressions", "brier"] == pytest.approx((0.01 + 0.04) / 2)
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import ArtifactError
 from beautyrec.models.base import History, Known, ModelState
 from beautyrec.models.recommenders import (
+    MANY,
     RECOMMENDERS,
     FactorRecommender,
     ItemScoreRecommender,
@@ -91,3 +94,44 @@ def test_what_a_service_imports_brings_no_training_library():
     code = f"import sys, beautyrec.models.recommenders; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def many_users(n=600, items=2_000, factors=16):
+    rng = np.random.default_rng(0)
+    who = known(range(n), range(items), rng.integers(0, items, (n, 4)).tolist())
+    return FactorRecommender(who, *(rng.normal(size=(rows, factors)).astype(np.float32) for rows in (n, items)))
+
+
+def test_threads_of_its_own_and_of_the_caller_change_nothing(monkeypatch):
+    monkeypatch.setattr(FactorRecommender, "chunk_scores", 2_000 * 40)  # 15 chunks
+    model, users = many_users(), np.arange(600)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = model.top_k(users, 20)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with ThreadPoolExecutor(4) as callers:
+        for together in callers.map(lambda _: model.top_k(users, 20), range(4)):
+            np.testing.assert_array_equal(together[0], alone[0])
+            np.testing.assert_array_equal(together[1], alone[1])
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ranking_holds_some_chunks_and_not_all_scores(monkeypatch, threads):
+    monkeypatch.setattr(FactorRecommender, "chunk_scores", 2_000 * 20)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    model, users = many_users(n=3_000), np.arange(3_000)
+    model.top_k(users[:100], 10)
+    tracemalloc.start()
+    model.top_k(users, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    lists = 3_000 * 10 * (8 + 4)
+    assert peak < lists + int(threads) * 5 * 2_000 * 20 * 4 < 3_000 * 2_000 * 4 / 4
+
+
+def test_the_layout_of_the_items_does_not_change_a_score():
+    """Products of many rows read a copy of the factors; scores without a room read the factors themselves."""
+    model, users = many_users(), np.arange(600)
+    assert len(users) >= MANY
+    top, values = model.top_k(users, 5, exclude_seen=False)
+    np.testing.assert_array_equal(np.take_along_axis(model.scores(users), top, axis=1), values)
+    assert many_users().state().arrays.keys() == model.state().arrays.keys()

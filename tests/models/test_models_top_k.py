@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beautyrec.models.top_k import CROWD, LINE, STRIDE, TILE, best_columns
+from beautyrec.errors import FitError
+from beautyrec.models.top_k import CROWD, FOLDS, TILE, best_columns
 
-GROUP = LINE * STRIDE
+GROUP = 8 * FOLDS
 
 
 def by_sorting(scores, k):
@@ -75,16 +76,25 @@ def test_tiles_do_not_change_the_answer():
     agree(rng.integers(-400, 400, (3 * TILE // 2_000, 2_000)).astype(np.float32), 7)
 
 
-def test_a_sample_that_misleads_is_found_out():
-    """The best stand where the sample looks in row 0, and where it does not in row 1."""
+def test_the_best_of_a_row_may_all_stand_in_few_groups():
+    """Columns of a group stand a fixed distance apart: here the best do, and then they stand side by side."""
     scores = np.zeros((2, 20 * GROUP), dtype=np.float32) + np.arange(20 * GROUP, dtype=np.float32) / 1e6
-    sampled = np.arange(20 * GROUP) % GROUP < LINE
-    scores[0, sampled] += 1
-    scores[1, ~sampled] += 1
-    agree(scores, 5)
-    agree(scores, 50)
+    apart = scores.shape[1] // FOLDS
+    scores[0, ::apart] += 1
+    scores[1, :FOLDS] += 1
+    for k in (1, 5, FOLDS, 50):
+        agree(scores, k)
 
 
 def test_signed_zeros_are_equal_and_every_float_keeps_its_order():
     scores = np.array([[0.0, -0.0, 1e-45, -1e-45, np.finfo(np.float32).max, -np.inf, np.inf, -1.0]], dtype=np.float32)
     agree(scores, 8)
+
+
+@pytest.mark.parametrize("width", [3, 20 * GROUP, 20 * GROUP + 3])
+@pytest.mark.parametrize("column", [0, -1])
+def test_scores_that_are_not_numbers_are_refused(width, column):
+    scores = np.zeros((4, width), dtype=np.float32)
+    scores[2, column] = np.nan
+    with pytest.raises(FitError, match="1 of 4 rows"):
+        best_columns(scores, 2)

@@ -68,6 +68,7 @@ class HeldRooms:
     def evidence(self, draw_probability: FloatArray) -> SlateEvidence:
         """The log, weighted towards the policy with these chances [B, C] to draw each product first."""
         slates, positions = self.slates, self.slates.shown.shape[1]
+        self.rewards.check(slates.user_id)
         rng = np.random.default_rng(self.seed)
         rates = sampled_means(draw_probability, self.rewards.appeal(self.item_ix), positions, rng)
         return SlateEvidence.of(

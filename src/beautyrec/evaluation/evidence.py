@@ -12,6 +12,7 @@ from beautyrec.errors import EvaluationError
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 OUTCOMES = ("clicked", "ordered", "revenue")
+_LARGEST = 1e15  # weights and money beyond are mistakes, and their powers would not be numbers any more
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +106,11 @@ class SlateEvidence:
         if np.shape(self.cluster) != (len(self.weight),):
             raise EvaluationError(f"cluster has shape {np.shape(self.cluster)}; expected ({len(self.weight)},).")
         self._check("shown", self.shown, low=0)
-        self._check("weight", self.weight, low=0)
+        if not np.any(self.shown):
+            raise EvaluationError(f"nothing was shown in any of {len(self.weight)} rows; leave such requests out.")
+        self._check("weight", self.weight, low=0, high=_LARGEST)
         for name in self.outcomes.names:
-            self._check(name, self.outcomes.of(name), low=0, high=np.inf if name == "revenue" else 1)
+            self._check(name, self.outcomes.of(name), low=0, high=_LARGEST if name == "revenue" else 1)
         for model in ("expected_logged", "expected_target"):
             expected = getattr(self, model)
             for name in () if expected is None else self.outcomes.names:

@@ -64,11 +64,14 @@ class Jackknife:
             raise EvaluationError(
                 f"the value is not finite without one of {lost} of {clusters} clusters: too few events."
             )
-        influence = left_out.mean() - left_out
-        second = float((influence**2).mean())
-        if second == 0:
+        with np.errstate(over="ignore"):
+            influence = left_out.mean() - left_out
+            second, fourth = float((influence**2).mean()), float((influence**4).mean())
+        if not np.isfinite(fourth):
+            raise EvaluationError("values without one cluster differ too much for an interval: too few events.")
+        if second**2 == 0:
             return cls(value, 0.0, 3.0, clusters)
-        kurtosis = float((influence**4).mean()) / second**2
+        kurtosis = fourth / second**2
         return cls(value, sqrt(second * (clusters - 1)), kurtosis, clusters)
 
     @property

@@ -136,7 +136,10 @@ def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | F
     try:
         try:
             knife = Jackknife.of(ledger.sums, lambda means: np.log(target(means) / logging(means)))
-            value, (low, high), scale = np.expm1(knife.value), np.expm1(knife.interval(confidence)), "log ratio"
+            with np.errstate(over="ignore"):
+                value, (low, high), scale = np.expm1(knife.value), np.expm1(knife.interval(confidence)), "log ratio"
+            if not np.isfinite(high):
+                raise EvaluationError("the interval has no upper end")
         except EvaluationError:
             knife = Jackknife.of(ledger.sums, lambda means: target(means) / logging(means) - 1)
             value, (low, high), scale = knife.value, knife.interval(confidence), "ratio"

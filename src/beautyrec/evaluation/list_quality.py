@@ -67,10 +67,12 @@ def popularity(lists: IntArray, counts: FloatArray) -> FloatArray:
         [0.5833, 0.3333]
     """
     _check_counts(lists, counts)
-    return _mean_over_places(lists, _rank_share(counts))
+    return _mean_over_places(lists, rank_share(counts))
 
 
-def popularity_bias(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, counts: FloatArray) -> FloatArray:
+def popularity_bias(
+    lists: IntArray, indptr: IntArray, relevant_ix: IntArray, counts: FloatArray, share: FloatArray | None = None
+) -> FloatArray:
     """[B] how much more popular the items listed are than those that were taken: difference of mean `popularity`.
 
     0 where lists are as popular as what viewers take of their own accord, up to 1 where a model shows what sells
@@ -82,16 +84,18 @@ def popularity_bias(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, co
         indptr: [B + 1] the relevant items of request ``b`` are ``relevant_ix[indptr[b]:indptr[b + 1]]``, at least one.
         relevant_ix: [n] indices of items.
         counts: [I] how often each item was taken in training.
+        share: [I] the `rank_share` of ``counts``, if it is there already.
 
     Raises:
-        EvaluationError: as `novelty`.
+        EvaluationError: as `novelty`, or a relevant item is beyond the counts.
 
     Examples:
         >>> popularity_bias(np.array([[0]]), np.array([0, 1]), np.array([1]), np.array([5.0, 1.0])).tolist()
         [0.5]
     """
     _check_counts(lists, counts)
-    share = _rank_share(counts)
+    _check_relevant(relevant_ix, len(counts))
+    share = rank_share(counts) if share is None else share
     request = np.repeat(np.arange(len(lists)), np.diff(indptr))
     taken = np.bincount(request, weights=share[relevant_ix], minlength=len(lists)) / np.maximum(np.diff(indptr), 1)
     bias: FloatArray = _mean_over_places(lists, share) - taken
@@ -115,7 +119,7 @@ def debiased_recall(found: Hits, lists: IntArray, indptr: IntArray, relevant_ix:
         weight: [I] above 0.
 
     Raises:
-        EvaluationError: a weight is not above 0 and finite.
+        EvaluationError: a weight is not above 0 and finite, or a relevant item is beyond the weights.
 
     Examples:
         >>> lists, indptr, relevant = np.array([[0], [0]]), np.array([0, 1, 2]), np.array([0, 1])
@@ -130,6 +134,7 @@ def debiased_recall(found: Hits, lists: IntArray, indptr: IntArray, relevant_ix:
             f"debiased recall: {int((~right).sum())} of {len(weight)} weights are not above 0 and finite, the first is "
             f"{weight[~right][0]} at item {int((~right).argmax())}."
         )
+    _check_relevant(relevant_ix, len(weight))
     request, place = np.nonzero(found.at)
     above = np.bincount(request, weights=weight[lists[request, place]], minlength=len(lists))
     key = np.unique(np.repeat(np.arange(len(lists)), np.diff(indptr)) * len(weight) + relevant_ix)
@@ -162,10 +167,14 @@ def diversity(lists: IntArray, group: IntArray) -> FloatArray:
         lists: [B, k] indices of items; -1 is padding.
         group: [I] the group of each item; -1 where it is unknown, and then it is like no other.
 
+    Raises:
+        EvaluationError: a list names an item beyond the groups.
+
     Examples:
         >>> diversity(np.array([[0, 1, 2], [0, 1, -1]]), np.array([7, 7, 3])).round(4).tolist()
         [0.6667, 0.0]
     """
+    _check_listed(lists, len(group), "groups")
     known = np.append(group, -1).astype(np.int32)
     count = np.count_nonzero(lists >= 0, axis=1)
     pairs = count * (count - 1) / 2
@@ -221,8 +230,17 @@ def _check_counts(lists: IntArray, counts: FloatArray) -> None:
     wrong = ~(np.isfinite(counts) & (counts >= 0))
     if wrong.any():
         raise EvaluationError(f"ranking: {int(wrong.sum())} of {len(counts)} counts are negative or not finite.")
-    if lists.max(initial=-1) >= len(counts):
-        raise EvaluationError(f"ranking: lists name item {int(lists.max())}; there are counts for {len(counts)} items.")
+    _check_listed(lists, len(counts), "counts")
+
+
+def _check_listed(lists: IntArray, n_items: int, what: str) -> None:
+    if lists.max(initial=-1) >= n_items:
+        raise EvaluationError(f"ranking: lists name item {int(lists.max())}; there are {what} for {n_items} items.")
+
+
+def _check_relevant(relevant_ix: IntArray, n_items: int) -> None:
+    if relevant_ix.max(initial=-1) >= n_items:
+        raise EvaluationError(f"ranking: item {int(relevant_ix.max())} is relevant; there are {n_items} items.")
 
 
 def _mean_over_places(lists: IntArray, value: FloatArray) -> FloatArray:
@@ -232,8 +250,16 @@ def _mean_over_places(lists: IntArray, value: FloatArray) -> FloatArray:
     return _share(total, np.count_nonzero(there, axis=1).astype(np.float64))
 
 
-def _rank_share(counts: FloatArray) -> FloatArray:
-    """[I] the share of items with a lower count, equals counted half."""
+def rank_share(counts: FloatArray) -> FloatArray:
+    """[I] the share of items with a lower count, equals counted half.
+
+    Args:
+        counts: [I] how often each item was taken in training.
+
+    Examples:
+        >>> rank_share(np.array([5.0, 1.0])).tolist()
+        [0.75, 0.25]
+    """
     ordered = np.sort(counts)
     low, high = np.searchsorted(ordered, counts), np.searchsorted(ordered, counts, side="right")
     share: FloatArray = (low + high) / (2.0 * len(counts))

@@ -21,6 +21,8 @@ from beautyrec.types import BoolArray, FloatArray, IntArray
 SPACES: Final = ("ctr_on_impressions", "cvr_on_clicks", "ctcvr_on_impressions")
 """What :func:`funnel_quality` judges, by name: which chance, on which rows."""
 
+_NOT_NUMBERS: Final = ("n", "positives", "note", "groups", "groups_left_out")
+
 _Z95: Final = 1.959963984540054
 _SMALLEST: Final = 1e-15
 
@@ -195,15 +197,24 @@ def funnel_quality(
     Returns:
         One row each for ``ctr_on_impressions``, ``cvr_on_clicks``, ``ctcvr_on_impressions`` (the index, ``chance``):
         ``n``, ``positives``, ``base_rate``, ``mean_predicted``, ``auc``, ``log_loss``, ``brier``,
-        ``calibration_error`` and ``relative_calibration_error``; with ``group`` also ``gauc``, the mean AUC of groups
-        weighted by their rows, and ``groups`` and ``groups_left_out`` (those with one label only). A value that cannot be
-        computed is NaN: all but counts and rate without rows, the AUC where it always or never happened.
+        ``calibration_error`` and ``relative_calibration_error``, and ``note``; with ``group`` also ``gauc``, the mean AUC of
+        groups weighted by their rows, and ``groups`` and ``groups_left_out`` (those with one label only). A value that
+        cannot be computed is ``<NA>``, and the note says why: all but the counts without rows, some where it always or
+        never happened.
+
+    Raises:
+        EvaluationError: lengths differ, or a prediction is not a probability.
 
     Examples:
         >>> chances = pd.DataFrame({"ctr": [0.2, 0.6], "cvr": [0.5, 0.5], "ctcvr": [0.1, 0.3]})
         >>> funnel_quality(chances, np.array([False, True]), np.array([False, False]))["n"].to_dict()
         {'ctr_on_impressions': 2, 'cvr_on_clicks': 1, 'ctcvr_on_impressions': 2}
     """
+    clicked, ordered = np.asarray(clicked, dtype=np.bool_), np.asarray(ordered, dtype=np.bool_)
+    if clicked.shape != (len(predicted),) or ordered.shape != (len(predicted),):
+        raise EvaluationError(
+            f"prediction: {len(predicted)} rows, clicked {clicked.shape}, ordered {ordered.shape}; pass as many of each."
+        )
     both = clicked & ordered
     tables = (
         (predicted["ctr"].to_numpy(), clicked),
@@ -214,11 +225,12 @@ def funnel_quality(
     if group is not None:
         groups = (group, group[clicked], group)
         rows = [{**row, **_within(p, y, ids)} for row, (p, y), ids in zip(rows, tables, groups, strict=True)]
-    return pd.DataFrame(rows, index=pd.Index(SPACES, name="chance"))
+    frame = pd.DataFrame(rows, index=pd.Index(SPACES, name="chance"))
+    return frame.astype({name: "Float64" for name in frame.columns if name not in _NOT_NUMBERS})
 
 
-def _within(p: FloatArray, y: BoolArray, group: npt.NDArray[Any]) -> dict[str, float]:
-    """The AUC within groups, NaN where no group has both labels."""
+def _within(p: FloatArray, y: BoolArray, group: npt.NDArray[Any]) -> dict[str, object]:
+    """The AUC within groups, none where no group has both labels."""
     try:
         found = grouped_auc(p, y, group)
     except EvaluationError:
@@ -226,21 +238,21 @@ def _within(p: FloatArray, y: BoolArray, group: npt.NDArray[Any]) -> dict[str, f
     return {"gauc": found.value, "groups": found.groups, "groups_left_out": found.groups_left_out}
 
 
-def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, float]:
+def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, object]:
     """One row of :func:`funnel_quality`."""
     n, positives = len(y), int(y.sum())
     some = n > 0
-    return {
-        "n": n,
-        "positives": positives,
-        "base_rate": positives / n if some else np.nan,
-        "mean_predicted": float(p.mean()) if some else np.nan,
-        "auc": auc(p, y) if 0 < positives < n else np.nan,
-        "log_loss": log_loss(p, y) if some else np.nan,
-        "brier": brier(p, y) if some else np.nan,
-        "calibration_error": calibration_error(p, y, bins) if some else np.nan,
-        "relative_calibration_error": calibration_error(p, y, bins, relative=True) if positives else np.nan,
+    values = {
+        "base_rate": positives / n if some else None,
+        "mean_predicted": float(p.mean()) if some else None,
+        "auc": auc(p, y) if 0 < positives < n else None,
+        "log_loss": log_loss(p, y) if some else None,
+        "brier": brier(p, y) if some else None,
+        "calibration_error": calibration_error(p, y, bins) if some else None,
+        "relative_calibration_error": calibration_error(p, y, bins, relative=True) if positives else None,
     }
+    note = "" if 0 < positives < n else f"it happened in {positives} of {n} rows" if some else "there are no rows"
+    return {"n": n, "positives": positives, **values, "note": note}
 
 
 def _quantile_bins(p: FloatArray, bins: int) -> IntArray:

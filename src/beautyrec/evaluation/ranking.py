@@ -46,8 +46,8 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         relevant_ix: [n] indices of items; one named twice in a request counts once.
 
     Raises:
-        EvaluationError: lengths differ, there is no request, a request has nothing relevant, or a list names an item
-            twice.
+        EvaluationError: lengths differ, there is no request, lists have no place, an index is not a whole number or is
+            below -1 (below 0 for what is relevant), a request has nothing relevant, or a list names an item twice.
 
     Examples:
         >>> found = hits(np.array([[4, 2, 9], [1, -1, -1]]), np.array([0, 2, 3]), np.array([2, 7, 3]))
@@ -55,10 +55,8 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         ([[False, True, False], [False, False, False]], [2, 1])
     """
     requests = len(lists)
-    if requests == 0 or len(indptr) != requests + 1:
-        raise EvaluationError(
-            f"ranking: {requests} lists and {len(indptr) - 1} sets of relevant items; pass as many of each, at least 1."
-        )
+    check_sets(lists, indptr, relevant_ix)
+    _check_indices(lists, relevant_ix)
     _refuse_repeats(lists)
     width = int(max(lists.max(initial=0), relevant_ix.max(initial=0))) + 1
     keys = np.unique(np.repeat(np.arange(requests), np.diff(indptr)) * width + relevant_ix)
@@ -68,6 +66,33 @@ def hits(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> Hits:
         empty = int(np.count_nonzero(relevant == 0))
         raise EvaluationError(f"ranking: {empty} of {requests} requests have no relevant item. Leave them out.")
     return Hits(_places(lists, request, keys % width), relevant.astype(np.int64))
+
+
+def check_sets(lists: IntArray, indptr: IntArray, relevant_ix: IntArray) -> None:
+    """Raises an `EvaluationError` where lists are not [B, k] or ``indptr`` does not cut what is relevant into B sets."""
+    if lists.ndim != 2 or lists.shape[1] == 0:
+        raise EvaluationError(f"ranking: lists have shape {lists.shape}; they must be [B, k] with k at least 1.")
+    if len(lists) == 0 or len(indptr) != len(lists) + 1:
+        raise EvaluationError(
+            f"ranking: {len(lists)} lists and {len(indptr) - 1} sets of relevant items; pass as many of each, at least 1."
+        )
+    if indptr[0] != 0 or indptr[-1] != len(relevant_ix) or (np.diff(indptr) < 0).any():
+        raise EvaluationError(
+            f"ranking: indptr must rise from 0 to {len(relevant_ix)}, the number of relevant items; it goes from "
+            f"{indptr[0]} to {indptr[-1]}, with {int(np.count_nonzero(np.diff(indptr) < 0))} steps down."
+        )
+
+
+def _check_indices(lists: IntArray, relevant_ix: IntArray) -> None:
+    """Raise where lists hold neither items nor padding, or what is relevant is not an item."""
+    for name, values, least in (("lists name", lists, -1), ("relevant are", relevant_ix, 0)):
+        if values.size and not np.issubdtype(values.dtype, np.integer):
+            raise EvaluationError(f"ranking: {name} {values.dtype} values; pass indices of items, not scores.")
+        if values.min(initial=least) < least:
+            wrong = int(np.count_nonzero(values < least))
+            raise EvaluationError(
+                f"ranking: {name} {wrong} indices below {least}, the least is {values.min()}. Leave unknown items out."
+            )
 
 
 def _places(lists: IntArray, request: IntArray, item_ix: IntArray) -> BoolArray:

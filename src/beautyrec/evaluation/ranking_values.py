@@ -55,14 +55,14 @@ def ranking_values(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, ite
         >>> values["recall"].tolist(), values["mrr"].tolist()
         ([1.0], [0.5])
     """
-    if len(lists) == 0 or len(indptr) != len(lists) + 1:
-        ranking.hits(lists, indptr, relevant_ix)  # says what is wrong
+    ranking.check_sets(lists, indptr, relevant_ix)
+    share = list_quality.rank_share(items.counts)
     parts: dict[int, dict[str, Values]] = {}
 
     def judge(rows: slice) -> None:
         part = slice(indptr[rows.start], indptr[rows.stop])
         own = indptr[rows.start : rows.stop + 1] - indptr[rows.start]
-        parts[rows.start] = _of_block(lists[rows], own, relevant_ix[part], items)
+        parts[rows.start] = _of_block(lists[rows], own, relevant_ix[part], items, share)
 
     try:
         over_blocks(judge, len(lists), BLOCK // max(1, lists.shape[1]), threads=usable_threads())
@@ -73,7 +73,9 @@ def ranking_values(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, ite
     return {name: _joined([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _of_block(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, items: ItemFacts) -> dict[str, Values]:
+def _of_block(
+    lists: IntArray, indptr: IntArray, relevant_ix: IntArray, items: ItemFacts, share: FloatArray
+) -> dict[str, Values]:
     found = ranking.hits(lists, indptr, relevant_ix)
     weight = list_quality.popularity_weight(items.counts, items.power)
     values: dict[str, Values] = {
@@ -84,7 +86,7 @@ def _of_block(lists: IntArray, indptr: IntArray, relevant_ix: IntArray, items: I
         "map": ranking.average_precision(found),
         "mrr": ranking.reciprocal_rank(found),
         "novelty": list_quality.novelty(lists, items.counts),
-        "popularity_bias": list_quality.popularity_bias(lists, indptr, relevant_ix, items.counts),
+        "popularity_bias": list_quality.popularity_bias(lists, indptr, relevant_ix, items.counts, share),
         "debiased_recall": list_quality.debiased_recall(found, lists, indptr, relevant_ix, weight),
     }
     if items.group is not None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import Outcomes
-from beautyrec.evaluation.folds import deal
+from beautyrec.evaluation.folds import check_unseen, deal
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 _ROUNDS = 5  # of alternating rates and attention; the change after three is below the noise of any log
@@ -29,11 +29,24 @@ class RewardModel:
         fold: [B] the fold of each request; its numbers come from all other folds.
         rate: [F, I, 3] clicks, orders and revenue of an examined impression of each item.
         attention: [F, K] how much a position gets relative to the average one.
+        fitted_on: the clusters that each of the F sets of numbers comes from, for `check`.
     """
 
     fold: IntArray
     rate: FloatArray
     attention: FloatArray
+    fitted_on: tuple[npt.NDArray[Any], ...] = ()
+
+    def check(self, cluster: npt.NDArray[Any]) -> None:
+        """Raises where rows are not valued by numbers from other clusters alone.
+
+        Args:
+            cluster: [B] of the rows that it is used for.
+
+        Raises:
+            EvaluationError: as `beautyrec.evaluation.folds.check_unseen`.
+        """
+        check_unseen(cluster, self.fold, self.fitted_on)
 
     def logged(self, item_ix: IntArray) -> Outcomes:
         """[B, K] expected outcomes of the items [B, K] that were shown; 0 where the index is -1."""
@@ -83,7 +96,9 @@ class ItemPositionRates:
         """
         fold = deal(cluster, self.folds, self.seed)
         tables = [_rates(item_ix[fold != f], _rows(outcomes, fold != f), n_items) for f in range(self.folds)]
-        return RewardModel(fold, np.stack([rate for rate, _ in tables]), np.stack([seen for _, seen in tables]))
+        fitted_on = tuple(np.unique(np.asarray(cluster)[fold != f]) for f in range(self.folds))
+        rate, attention = (np.stack(part) for part in zip(*tables, strict=True))
+        return RewardModel(fold, rate, attention, fitted_on)
 
 
 def _rows(outcomes: Outcomes, keep: BoolArray) -> FloatArray:

@@ -101,5 +101,5 @@ def _unconverted(orders: PositionValues) -> dict[str, FloatArray]:
         raised = coefficients[:, :-1] * orders.weighted[:, k, None]
         coefficients *= 1 - orders.plain[:, k, None]
         coefficients[:, 1:] -= raised
-    used = 1 + int(np.flatnonzero(coefficients.any(axis=0)).max())
+    used = max(2, 1 + int(np.flatnonzero(coefficients.any(axis=0)).max()))  # without weights there is no value, not 0
     return {f"unconverted {power}": coefficients[:, power] for power in range(used)}

@@ -152,6 +152,7 @@ class Recommender(ABC):
 
         Raises:
             ConfigError: ``k`` is below 1.
+            FitError: a score is NaN.
         """
         if k < 1:
             raise ConfigError(f"top_k: k is {k}; ask for at least 1 item.")

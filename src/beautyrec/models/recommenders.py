@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -15,6 +16,10 @@ from beautyrec.models.base import Known, ModelState, Recommender
 from beautyrec.models.known import spans
 from beautyrec.models.top_k import best_columns
 from beautyrec.types import Float32Array, IntArray
+
+MANY = 128
+"""Users ranked together from which a copy of the item factors in another layout pays; as chunks of scores are bounded, it is
+only made for catalogues of at most some 30,000 items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +40,19 @@ class FactorRecommender(Recommender):
     chunk_scores: ClassVar[int] = 2**22
     """More than other forms, 16 MB: a matrix product of few rows spends its time on laying out the items."""
 
+    @cached_property
+    def _item_columns(self) -> Float32Array:
+        """[d, I] the factors of the items, laid out as a product of many rows reads them."""
+        return np.ascontiguousarray(self.item_factors.T)
+
     def _block(self, user_ix: IntArray, columns: IntArray | None, room: Float32Array | None = None) -> Float32Array:
-        factors = self.item_factors if columns is None else self.item_factors[columns]
+        if columns is not None:
+            factors = self.item_factors[columns].T
+        else:
+            many = room is not None and len(user_ix) >= MANY
+            factors = self._item_columns if many else self.item_factors.T
         out = None if room is None else room[: len(user_ix)]
-        block: Float32Array = np.matmul(self.user_factors[user_ix], factors.T, out=out)  # [b, d] @ [d, C]
+        block: Float32Array = np.matmul(self.user_factors[user_ix], factors, out=out)  # [b, d] @ [d, C]
         if self.item_bias is not None:
             block += self.item_bias if columns is None else self.item_bias[columns]
         return block

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil, sqrt
-
 import numpy as np
 import numpy.typing as npt
 
+from beautyrec.errors import FitError
 from beautyrec.types import BoolArray, Float32Array, IntArray
 
-LINE, STRIDE = 16, 8
-"""Every eighth run of 16 columns (a cache line of 32-bit floats) is the sample that a threshold is guessed from."""
+FOLDS, GROUPS = 16, 4
+"""Columns are put into groups of at most 16, and at least 4 times k groups: then few have two of the k best."""
 
 CROWD = 16
 """A row with more than this many times k columns above its threshold is full of ties and goes another way."""
@@ -18,8 +17,8 @@ CROWD = 16
 TILE = 2**19
 """Scores looked at together, 2 MB of them, so that the second look finds them in a near cache."""
 
-WORD = 8
-"""Bytes of a word."""
+WORDS = 64
+"""Flags in a word of words, see `_true`."""
 
 _SIGN = np.int32(0x7FFFFFFF)
 _NEVER = np.int64(~(0x807FFFFF - 2**32) << 32 | 0x7FFFFFFF)
@@ -29,16 +28,19 @@ _NEVER = np.int64(~(0x807FFFFF - 2**32) << 32 | 0x7FFFFFFF)
 def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     """The ``k`` best columns of each row, best first; among equals the lower column first.
 
-    A sample of the columns says which score about 2 k of them reach; only those are sorted, as whole numbers that hold
-    the score in their upper half and the column in their lower. Rows for which the guess was wrong, or that are full of
-    ties, are cut exactly instead, so that the answer never depends on the sample.
+    The best of groups of columns say which score at least k columns and few more reach; only those are sorted, as whole
+    numbers that hold the score in their upper half and the column in their lower. Rows that are full of ties are cut
+    exactly first.
 
     Args:
-        scores: [b, C] scores; -inf says *never*. NaN is not allowed. It is only read.
+        scores: [b, C] scores; -inf says *never*. It is only read.
         k: how many, at least 1; more than C gives padding.
 
     Returns:
         columns [b, k], with -1 where a row has fewer than k scores above -inf, and their scores [b, k], -inf there.
+
+    Raises:
+        FitError: a score is NaN.
 
     Examples:
         >>> columns, values = best_columns(np.array([[1.0, 3.0, 3.0, -np.inf]], dtype=np.float32), 4)
@@ -51,7 +53,7 @@ def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     if not b or not width:
         return columns, values
     height = max(1, min(b, TILE // width))
-    reach = np.zeros((height, width + -width % WORD), dtype=np.bool_)
+    reach = np.zeros((height, width + -width % WORDS), dtype=np.bool_)
     for start in range(0, b, height):
         rows = slice(start, min(start + height, b))
         _best_of_tile(scores[rows], reach[: rows.stop - start], columns[rows], values[rows])
@@ -61,16 +63,16 @@ def best_columns(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
 def _best_of_tile(scores: Float32Array, reach: BoolArray, columns: IntArray, values: Float32Array) -> None:
     """Write the best of ``scores`` [b, C] into ``columns`` and ``values`` [b, k], which hold the padding already.
 
-    ``reach`` is room for b rows of C columns and the rest of the last word, which stays false.
+    ``reach`` is room for b rows of C columns and the rest of the last words, which stays false.
     """
     (b, width), k = scores.shape, columns.shape[1]
     most = min(k, width)
     np.greater_equal(scores, _threshold(scores, most)[:, None], out=reach[:, :width])
     place, ends = _places(reach)
     count = np.diff(ends)
-    wrong = (count < most) | (count > CROWD * most)
-    if wrong.any():
-        reach[wrong, :width] = _cut_ties(scores[wrong], most)
+    crowded = count > CROWD * most
+    if crowded.any():
+        reach[crowded, :width] = _cut_ties(scores[crowded], most)
         place, ends = _places(reach)
         count = np.diff(ends)
     first = np.arange(b)
@@ -78,24 +80,36 @@ def _best_of_tile(scores: Float32Array, reach: BoolArray, columns: IntArray, val
     found = scores.reshape(-1).take(column + np.repeat(first * width, count))
     keys = np.full((b, int(count.max())), _NEVER)
     keys[np.arange(keys.shape[1]) < count[:, None]] = _keys(found, column)
+    if keys.shape[1] > most:
+        keys.partition(most - 1, axis=1)
+        keys = keys[:, :most]
     keys.sort(axis=1)
-    best, score = _read_keys(keys[:, :most])
+    best, score = _read_keys(keys)
     there = score > -np.inf
     columns[:, :most][there] = best[there]
     values[:, :most] = score
 
 
 def _places(reach: BoolArray) -> tuple[IntArray, IntArray]:
-    """Flat places of what is true in [b, W], and where those of each row begin among them, [b + 1].
-
-    Eight columns are looked at as one word, as nearly all of them are false.
-    """
+    """Flat places of what is true in [b, W], and where those of each row begin among them, [b + 1]."""
     b, width = reach.shape
-    words = reach.view(np.uint64).reshape(-1)
-    word = np.flatnonzero(words != 0)
-    inside = np.flatnonzero(words[word].view(np.bool_))
-    place = (word[inside >> 3] << 3) | (inside & 7)  # words of eight
+    place = _true(reach.reshape(-1))
     return place, np.searchsorted(place, np.arange(b + 1) * width)
+
+
+def _true(flags: BoolArray, levels: int = 2) -> IntArray:
+    """Places of what is true among ``flags``; their number divides by 8 to the power of ``levels``.
+
+    Eight are looked at as one word, as nearly all are false, and at the next level eight words; what is left to search is
+    dense enough for a search without branches.
+    """
+    if levels == 0:
+        return np.flatnonzero(flags)
+    words = flags.view(np.uint64)
+    word = _true(words != 0, levels - 1)
+    inside = np.flatnonzero(words[word].view(np.bool_))
+    place: IntArray = (word[inside >> 3] << 3) | (inside & 7)  # words of eight
+    return place
 
 
 def _keys(score: Float32Array, column: IntArray) -> IntArray:
@@ -115,18 +129,32 @@ def _read_keys(keys: IntArray) -> tuple[IntArray, Float32Array]:
 
 
 def _threshold(scores: Float32Array, k: int) -> Float32Array:
-    """[b] a score that k columns of the row or some more reach, as a rule.
+    """[b] a score that at least k columns of the row reach, and few more.
 
-    Of the k best a sample of an eighth holds k / 8 on average, with a variance below that; three standard deviations more
-    are asked for.
+    Columns are put into groups, each of those that stand a fixed distance apart. The k-th largest of the groups' best is
+    such a score; more than k columns reach it only where a group holds two of them.
     """
     b, width = scores.shape
-    runs = width // (LINE * STRIDE)
-    rank = ceil(k / STRIDE + 3 * sqrt(k / STRIDE)) + 1
-    if runs * LINE < 4 * rank:  # too few for a sample to say much
+    folds = min(FOLDS, width // (GROUPS * k))
+    if folds < 2:
+        _refuse_nan(scores)
         return _kth(scores, k)
-    spread = scores[:, : runs * LINE * STRIDE].reshape(b, runs, LINE * STRIDE)
-    return _kth(spread[:, :, :LINE].reshape(b, runs * LINE), rank)
+    groups = width // folds
+    best = np.maximum.reduce(scores[:, : folds * groups].reshape(b, folds, groups), axis=1)
+    _refuse_nan(best, scores[:, folds * groups :])  # the best of what holds a NaN is NaN
+    best.partition(groups - k, axis=1)
+    limit: Float32Array = best[:, groups - k]
+    return limit
+
+
+def _refuse_nan(*parts: Float32Array) -> None:
+    """Raise where a row of the parts, each [b, any], holds a NaN."""
+    lost = np.any([np.isnan(part).any(axis=1) for part in parts], axis=0)
+    if lost.any():
+        raise FitError(
+            f"ranking: the scores of {int(lost.sum())} of {len(lost)} rows looked at hold NaN: parameters of the model are "
+            "not finite. Look at the data it was fitted on, or fit it with a smaller step."
+        )
 
 
 def _cut_ties(scores: Float32Array, k: int) -> BoolArray:
