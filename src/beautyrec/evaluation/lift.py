@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from beautyrec.evaluation.estimate import Estimate, Lift, Verdict
 from beautyrec.evaluation.evidence import SlateEvidence
 from beautyrec.evaluation.intervals import Jackknife
 from beautyrec.evaluation.metrics import METRICS, Metric
-from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator
+from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator, OwnWeights
 from beautyrec.evaluation.overlap import THRESHOLDS, Finding, Overlap, Thresholds, judge
 from beautyrec.evaluation.totals import Ledger
 
@@ -74,14 +75,14 @@ def lifts(
             raise EvaluationError(f"metric '{metric.name}' needs {list(metric.needs)}; the log has {sorted(have)}.")
     if estimators is None:
         estimators = (SNIPS(),) if evidence.expected_logged is None else (SNIPS(), DR())
-    overlap = Overlap.of(evidence)
+    overlaps = _overlaps(evidence, estimators)
     ledgers = [(estimator.name, Ledger.of(evidence, estimator)) for estimator in estimators]
     result = []
     for metric in metrics:
         estimates = {name: _estimate(ledger, metric, confidence) for name, ledger in ledgers}
-        findings = [*overlap.findings(metric.events, limits), *_disagreement(list(estimates.values()), limits)]
-        findings += _estimated(evidence)
-        for name, ledger in ledgers:
+        shared = [*_disagreement(list(estimates.values()), limits), *_estimated(evidence)]
+        for (name, ledger), overlap in zip(ledgers, overlaps, strict=True):
+            findings = [*overlap.findings(metric.events, limits), *shared]
             result.append(_lift(metric, name, ledger, estimates[name], findings, overlap))
     return result
 
@@ -124,6 +125,15 @@ def _row(lift: Lift, n: int, clusters: int) -> tuple[object, ...]:
     numbers = (None, None, None) if value is None else (value.value, value.ci_low, value.ci_high)
     head = (lift.metric, lift.estimator, lift.target, lift.logging)
     return (*head, *numbers, n, clusters, lift.effective_n, str(lift.verdict), "; ".join(lift.reasons))
+
+
+def _overlaps(evidence: SlateEvidence, estimators: Sequence[Estimator]) -> list[Overlap]:
+    """The overlap that each estimator's own weights show."""
+    usual = Overlap.of(evidence)
+    return [
+        Overlap.of(replace(evidence, weight=each.weights(evidence))) if isinstance(each, OwnWeights) else usual
+        for each in estimators
+    ]
 
 
 def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | Finding:
