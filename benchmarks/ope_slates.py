@@ -1,0 +1,153 @@
+"""Which estimator of slates errs how much, where its assumption holds and where it does not?
+
+Two kinds of viewers in the same small simulated worlds. *position-based*: as the world is, a click depends on the item and the
+attention of its position. *cascade*: outcomes of the same slates are drawn anew, and the better what stands above, the
+less a viewer still clicks. Targets differ from seed to seed as in `benchmarks.ope_coverage`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from beautyrec.campaign.policy_lift import HeldRooms
+from beautyrec.data.slates import Slates
+from beautyrec.evaluation.lift import lift_table
+from beautyrec.evaluation.metrics import CTR, ROOM_CONVERSION
+from beautyrec.evaluation.off_policy import (
+    DR,
+    PBM,
+    RIPS,
+    SNIPS,
+    SNPBM,
+    SNRIPS,
+    CascadeDR,
+    Estimator,
+    JointIPS,
+    SNJointIPS,
+)
+from beautyrec.plackett_luce import sample
+from beautyrec.simulate.world import World
+from beautyrec.types import FloatArray, IntArray
+from benchmarks import _harness
+from benchmarks.ope_coverage import TRUTH_DRAWS, WANTED, lower_bound, target_policy
+
+SEEDS, QUICK_SEEDS = 100, 20
+SATED = 4.0  # by how many times its chance of a click an item takes interest from those below
+ANY = (RIPS(), SNRIPS(), CascadeDR(), JointIPS(), SNJointIPS())
+HOLDS: dict[str, tuple[Estimator, ...]] = {
+    "position-based": (SNIPS(), DR(), PBM(), SNPBM(), *ANY),
+    "cascade": ANY,
+}
+
+
+def cascade(click: FloatArray) -> FloatArray:
+    """[B, K] chances of viewers who read from the top, from those of the position-based kind."""
+    interest = np.cumprod(1 - np.minimum(SATED * click, 0.9), axis=1)
+    return click * np.concatenate([np.ones((len(click), 1)), interest[:, :-1]], axis=1)
+
+
+def values(world: World, slates: Slates, shown: IntArray, kind: str) -> tuple[FloatArray, FloatArray]:
+    """[B, K] chances of a click, and of an order given it."""
+    click, order = world.chances(slates, shown)
+    return (cascade(click) if kind == "cascade" else click), order
+
+
+def truth(world: World, slates: Slates, draws: FloatArray, kind: str, rng: np.random.Generator) -> FloatArray:
+    """[2] click-through and conversion of a policy, over slates drawn from it."""
+    total = np.zeros(2)
+    for _ in range(TRUTH_DRAWS):
+        click, order = values(world, slates, sample(draws, slates.shown.shape[1], rng), kind)
+        total += click.mean(), (1 - (1 - click * order).prod(axis=1)).mean()
+    return total / TRUTH_DRAWS
+
+
+def redrawn(world: World, slates: Slates, kind: str, rng: np.random.Generator) -> Slates:
+    """The slates with outcomes of this kind of viewers; as they are where the world's are meant."""
+    if kind == "position-based":
+        return slates
+    click, order = values(world, slates, slates.shown, kind)
+    clicked = (rng.random(click.shape) < click) & (slates.shown >= 0)
+    ordered = clicked & (rng.random(click.shape) < order)
+    return replace(slates, clicked=clicked, ordered=ordered, revenue=np.where(ordered, 1.0, 0.0))
+
+
+def one_seed(seed: int, kind: str) -> pd.DataFrame:
+    """The lifts of one world by all estimators, with the true ones beside."""
+    rng = np.random.default_rng(seed)
+    world = World.tiny(seed)
+    slates = world.slates()
+    draws = target_policy(world, slates, rng)
+    target, logging = (
+        truth(world, slates, each, kind, rng) for each in (draws, slates.shelves.draw_probability[slates.room_ix])
+    )
+    evidence = HeldRooms.of(redrawn(world, slates, kind, rng), seed=seed).evidence(draws, for_slates=True)
+    table = lift_table(evidence, estimators=HOLDS["position-based"], metrics=[CTR, ROOM_CONVERSION])
+    true = dict(zip((CTR.name, ROOM_CONVERSION.name), target / logging - 1, strict=True))
+    return table.assign(seed=seed, kind=kind, true=table["metric"].map(true))
+
+
+def measure(seed: int, quick: bool) -> _harness.Measured:
+    seeds = QUICK_SEEDS if quick else SEEDS
+    tables = []
+    for number in range(seeds):
+        tables += [one_seed(1000 * seed + number, kind) for kind in HOLDS]
+        _harness.progress(number + 1, seeds)
+    table = pd.concat(tables, ignore_index=True)
+    table["covers"] = ((table["ci_low"] <= table["true"]) & (table["true"] <= table["ci_high"])).fillna(False)
+    table["cell"] = table["kind"] + " viewers, " + table["metric"] + " lift, " + table["estimator"]
+    holds = {(kind, each.name) for kind, estimators in HOLDS.items() for each in estimators}
+    right = table[[pair in holds for pair in zip(table["kind"], table["estimator"], strict=True)]]
+    bound = lower_bound(seeds) if quick else WANTED
+    checks = [
+        _harness.at_least(f"coverage, {cell}", covers.mean(), f"share of {seeds} worlds", bound)
+        for cell, covers in right.groupby("cell", sort=False)["covers"]
+    ]
+    return [*checks, *comparisons(table)], notes(table)
+
+
+def comparisons(table: pd.DataFrame) -> list[_harness.Check]:
+    """Errors of estimators that use what is true of the viewers, over those of the estimator that asks for more or less."""
+    error = (table["estimate"] - table["true"]).astype(float)
+    size = (error**2).groupby([table["kind"], table["metric"], table["estimator"]]).mean() ** 0.5
+    pairs = (
+        ("position-based", "ctr", "sn_pbm", "snips"),
+        ("position-based", "room_conversion", "sn_pbm", "snips"),
+        ("cascade", "ctr", "sn_rips", "sn_joint_ips"),
+        ("cascade", "ctr", "cascade_dr", "rips"),
+    )
+    return [
+        _harness.at_most(
+            f"error of {metric} lift, {kind} viewers, {own} / {other}",
+            size[kind, metric, own] / size[kind, metric, other],
+            "ratio of root mean squares",
+            1.0,
+        )
+        for kind, metric, own, other in pairs
+    ]
+
+
+def notes(table: pd.DataFrame) -> dict[str, Any]:
+    """For each kind of viewers, metric and estimator how far from the truth, how wide, and how often it could tell."""
+    rows = []
+    for (kind, metric, estimator), part in table.groupby(["kind", "metric", "estimator"], sort=False):
+        there = part[part["estimate"].notna()]
+        rows.append(
+            {
+                "viewers": kind,
+                "metric": metric,
+                "estimator": estimator,
+                **_harness.beside_truth(there),
+                "coverage": round(float(part["covers"].mean()), 4),
+                "not_computed": len(part) - len(there),
+                "mean_effective_n": round(float(part["effective_n"].mean()), 1),
+            }
+        )
+    return {"worlds": "simulated (World.tiny)", "lifts": rows}
+
+
+if __name__ == "__main__":
+    _harness.main("ope_slates", measure)
