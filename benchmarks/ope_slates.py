@@ -7,7 +7,7 @@ less a viewer still clicks. Targets differ from seed to seed as in `benchmarks.o
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from beautyrec.types import FloatArray, IntArray
 from benchmarks import _harness
 from benchmarks.ope_coverage import TRUTH_DRAWS, WANTED, lower_bound, target_policy
 
-SEEDS, QUICK_SEEDS = 100, 20
+SEEDS, QUICK_SEEDS = 100, 12
 SATED = 4.0  # by how many times its chance of a click an item takes interest from those below
 ANY = (RIPS(), SNRIPS(), CascadeDR(), JointIPS(), SNJointIPS())
 HOLDS: dict[str, tuple[Estimator, ...]] = {
@@ -50,51 +50,79 @@ def cascade(click: FloatArray) -> FloatArray:
     return click * np.concatenate([np.ones((len(click), 1)), interest[:, :-1]], axis=1)
 
 
-def values(world: World, slates: Slates, shown: IntArray, kind: str) -> tuple[FloatArray, FloatArray]:
-    """[B, K] chances of a click, and of an order given it."""
-    click, order = world.chances(slates, shown)
-    return (cascade(click) if kind == "cascade" else click), order
+def shelf_values(world: World, slates: Slates) -> tuple[FloatArray, FloatArray]:
+    """[B, C] chances of a click at full attention, and of an order given it, of everything on each shelf."""
+    shape, wide = (len(slates), slates.shelves.item_ix.shape[1]), slates.shown.shape[1]
+    click, order = np.zeros(shape), np.zeros(shape)
+    there = slates.shelves.item_ix[slates.room_ix] >= 0
+    for first in range(0, shape[1], wide):
+        columns = slice(first, min(first + wide, shape[1]))
+        asked = np.where(there[:, columns], np.arange(columns.start, columns.stop), -1)
+        seen, order[:, columns] = world.chances(slates, asked)
+        click[:, columns] = seen / world.response.attention[: asked.shape[1]]
+    return click, order
 
 
-def truth(world: World, slates: Slates, draws: FloatArray, kind: str, rng: np.random.Generator) -> FloatArray:
-    """[2] click-through and conversion of a policy, over slates drawn from it."""
-    total = np.zeros(2)
-    for _ in range(TRUTH_DRAWS):
-        click, order = values(world, slates, sample(draws, slates.shown.shape[1], rng), kind)
-        total += click.mean(), (1 - (1 - click * order).prod(axis=1)).mean()
-    return total / TRUTH_DRAWS
+@dataclass(frozen=True, eq=False)
+class Viewers:
+    """What viewers of one kind do with any slates: chances of a click, and of an order given it."""
+
+    kind: str
+    attention: FloatArray
+    click: FloatArray
+    order: FloatArray
+
+    def of(self, shown: IntArray) -> tuple[FloatArray, FloatArray]:
+        """[B, K] both, 0 where nothing is shown."""
+        column = np.maximum(shown, 0)
+        click, order = (np.take_along_axis(each, column, axis=1) for each in (self.click, self.order))
+        click = click * self.attention[: shown.shape[1]] * (shown >= 0)
+        return (cascade(click) if self.kind == "cascade" else click), order
+
+    def truth(self, draws: FloatArray, positions: int, rng: np.random.Generator) -> FloatArray:
+        """[2] click-through and conversion of a policy, over slates drawn from it."""
+        total = np.zeros(3)
+        for _ in range(TRUTH_DRAWS):
+            shown = sample(draws, positions, rng)
+            click, order = self.of(shown)
+            total += click.sum(), (shown >= 0).sum(), (1 - (1 - click * order).prod(axis=1)).mean()
+        return np.array([total[0] / total[1], total[2] / TRUTH_DRAWS])
+
+    def redrawn(self, slates: Slates, rng: np.random.Generator) -> Slates:
+        """The slates with outcomes of these viewers; as they are for the world's own kind."""
+        if self.kind == "position-based":
+            return slates
+        click, order = self.of(slates.shown)
+        clicked = rng.random(click.shape) < click
+        ordered = clicked & (rng.random(click.shape) < order)
+        return replace(slates, clicked=clicked, ordered=ordered, revenue=ordered.astype(np.float64))
 
 
-def redrawn(world: World, slates: Slates, kind: str, rng: np.random.Generator) -> Slates:
-    """The slates with outcomes of this kind of viewers; as they are where the world's are meant."""
-    if kind == "position-based":
-        return slates
-    click, order = values(world, slates, slates.shown, kind)
-    clicked = (rng.random(click.shape) < click) & (slates.shown >= 0)
-    ordered = clicked & (rng.random(click.shape) < order)
-    return replace(slates, clicked=clicked, ordered=ordered, revenue=np.where(ordered, 1.0, 0.0))
-
-
-def one_seed(seed: int, kind: str) -> pd.DataFrame:
-    """The lifts of one world by all estimators, with the true ones beside."""
+def one_seed(seed: int) -> pd.DataFrame:
+    """The lifts of one world by all estimators for both kinds of viewers, with the true ones beside."""
     rng = np.random.default_rng(seed)
     world = World.tiny(seed)
     slates = world.slates()
     draws = target_policy(world, slates, rng)
-    target, logging = (
-        truth(world, slates, each, kind, rng) for each in (draws, slates.shelves.draw_probability[slates.room_ix])
-    )
-    evidence = HeldRooms.of(redrawn(world, slates, kind, rng), seed=seed).evidence(draws, for_slates=True)
-    table = lift_table(evidence, estimators=HOLDS["position-based"], metrics=[CTR, ROOM_CONVERSION])
-    true = dict(zip((CTR.name, ROOM_CONVERSION.name), target / logging - 1, strict=True))
-    return table.assign(seed=seed, kind=kind, true=table["metric"].map(true))
+    policies = draws, slates.shelves.draw_probability[slates.room_ix]
+    click, order = shelf_values(world, slates)
+    tables = []
+    for kind in HOLDS:
+        viewers = Viewers(kind, world.response.attention, click, order)
+        target, logging = (viewers.truth(each, slates.shown.shape[1], rng) for each in policies)
+        true = dict(zip((CTR.name, ROOM_CONVERSION.name), target / logging - 1, strict=True))
+        held = HeldRooms.of(viewers.redrawn(slates, rng), seed=seed)
+        evidence = held.evidence(draws, for_slates=True)
+        table = lift_table(evidence, estimators=HOLDS["position-based"], metrics=[CTR, ROOM_CONVERSION])
+        tables.append(table.assign(seed=seed, kind=kind, true=table["metric"].map(true)))
+    return pd.concat(tables, ignore_index=True)
 
 
 def measure(seed: int, quick: bool) -> _harness.Measured:
     seeds = QUICK_SEEDS if quick else SEEDS
     tables = []
     for number in range(seeds):
-        tables += [one_seed(1000 * seed + number, kind) for kind in HOLDS]
+        tables.append(one_seed(1000 * seed + number))
         _harness.progress(number + 1, seeds)
     table = pd.concat(tables, ignore_index=True)
     table["covers"] = ((table["ci_low"] <= table["true"]) & (table["true"] <= table["ci_high"])).fillna(False)
