@@ -27,6 +27,7 @@ from beautyrec.evaluation.off_policy import (
     SNJointIPS,
     per_row,
 )
+from beautyrec.evaluation.overlap import Overlap
 from beautyrec.evaluation.totals import Ledger
 
 C, K = 5, 3
@@ -409,8 +410,12 @@ def test_the_verdict_is_that_of_the_weights_an_estimator_uses():
         for lift in lifts(evidence, estimators=[SNIPS(), JointIPS(), PBM()])
         if lift.metric == "ctr"
     }
-    weight = JointIPS().weights(evidence)
-    assert found["joint_ips"].effective_n == pytest.approx(weight.sum() ** 2 / (weight**2).sum())
+    weight = JointIPS().weights(evidence)[:, 0]
+    share = weight / weight.sum()
+    expected = (
+        len(weight) * K / (1 + K * len(weight) * ((share - 1 / len(weight)) ** 2).sum())
+    )  # K impressions share one
+    assert found["joint_ips"].effective_n == pytest.approx(expected)
     assert found["joint_ips"].effective_n < found["snips"].effective_n
     heavy = replace(
         evidence, conditional_weight=evidence.conditional_weight * np.where(np.arange(3000) < 2, 40, 1e-3)[:, None]
@@ -420,6 +425,19 @@ def test_the_verdict_is_that_of_the_weights_an_estimator_uses():
     }
     assert spoilt["joint_ips"] is Verdict.REFUSE
     assert spoilt["snips"] is Verdict.TRUST
+
+
+def test_weights_that_are_independent_count_as_kish_counts_them():
+    rng = np.random.default_rng(0)
+    weight = rng.exponential(size=(4000, K))
+    blank = evidence_of(Outcomes(np.zeros((1, K))), np.zeros(1, dtype=int)).where(np.zeros(4000, dtype=int))
+    blank = replace(blank, cluster=np.arange(4000))
+    kish = weight.sum() ** 2 / (weight**2).sum()
+    assert Overlap.of(blank, weight).effective_n == pytest.approx(kish, rel=0.05)
+    shared = np.repeat(weight[:, :1], K, axis=1)
+    once = weight[:, 0].sum() ** 2 / (weight[:, 0] ** 2).sum()
+    assert once < Overlap.of(blank, shared).effective_n < 2 * once
+    assert Overlap.of(blank, np.zeros((4000, K))).effective_n == 0
 
 
 def test_a_position_where_all_weights_are_zero_is_refused_with_a_reason():

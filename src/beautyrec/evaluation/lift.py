@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -130,10 +129,8 @@ def _row(lift: Lift, n: int, clusters: int) -> tuple[object, ...]:
 def _overlaps(evidence: SlateEvidence, estimators: Sequence[Estimator]) -> list[Overlap]:
     """The overlap that each estimator's own weights show."""
     usual = Overlap.of(evidence)
-    return [
-        Overlap.of(replace(evidence, weight=each.weights(evidence))) if isinstance(each, OwnWeights) else usual
-        for each in estimators
-    ]
+    own = (each.weights(evidence) if isinstance(each, OwnWeights) else None for each in estimators)
+    return [usual if weight is None else Overlap.of(evidence, weight) for weight in own]
 
 
 def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | Finding:
