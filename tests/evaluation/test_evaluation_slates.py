@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beautyrec import plackett_luce
 from beautyrec.errors import EvaluationError
@@ -250,6 +252,35 @@ def test_cascade_dr_has_no_noise_where_the_model_is_perfect_and_outcomes_are_cer
     assert np.ptp(per_row(RIPS(), evidence, "clicked")) > 0.1
     spoilt = replace(evidence, expected_logged=Outcomes(certain * 0.9))
     assert np.ptp(per_row(CascadeDR(), spoilt, "clicked")) > 0.01
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_any_cascade_and_any_slate_are_unbiased_for_any_two_policies(seed):
+    """Outcomes drawn for each prefix, or for each slate, with nothing in common."""
+    rng = np.random.default_rng(seed)
+    logging, target = rng.dirichlet(np.ones(4), size=2)
+    slates = np.array(list(itertools.permutations(range(4), 3)))
+    by_prefix = {part: rng.random() for k in (1, 2, 3) for part in itertools.permutations(range(4), k)}
+    cascading = np.array([[by_prefix[tuple(slate[: k + 1])] for k in range(3)] for slate in slates])
+    at_will = rng.random(slates.shape)
+    in_log, in_target = (np.array([chance(p, slate) for slate in slates]) for p in (logging, target))
+    pair = [np.array([conditional(p, slate) for slate in slates]) for p in (target, logging)]
+    model = rng.random((4, 3))[slates, np.arange(3)]
+    mean = np.tile(in_target @ model, (len(slates), 1))
+    for outcomes, estimators in ((cascading, (RIPS(), CascadeDR(), JointIPS())), (at_will, (JointIPS(),))):
+        evidence = SlateEvidence(
+            np.ones(slates.shape),
+            Outcomes(outcomes),
+            slates >= 0,
+            np.arange(len(slates)),
+            Outcomes(model),
+            Outcomes(mean),
+        ).with_conditional(target=pair[0], logging=pair[1])
+        for estimator in estimators:
+            values = estimator.per_position(evidence, "clicked")
+            found = in_log @ (values.plain + values.weighted)
+            np.testing.assert_allclose(found, in_target @ outcomes, rtol=1e-9)
 
 
 def random_rows(seed=3, n=60):
