@@ -242,10 +242,10 @@ def test_cascade_dr_is_the_recursion_of_its_source(kind):
 
 
 def test_cascade_dr_has_no_noise_where_the_model_is_perfect_and_outcomes_are_certain():
-    certain = (cascade_certain := np.random.default_rng(2).integers(0, 2, size=(C, K)).astype(float))[
-        SLATES, np.arange(K)
-    ]
-    assert 0 < cascade_certain.mean() < 1
+    rng = np.random.default_rng(2)
+    outcome = {part: float(rng.integers(0, 2)) for k in range(1, K + 1) for part in itertools.permutations(range(C), k)}
+    certain = np.array([[outcome[tuple(slate[: k + 1])] for k in range(K)] for slate in SLATES])
+    assert 0 < certain.mean() < 1
     perfect = Outcomes(certain), Outcomes(np.tile(IN_TARGET @ certain, (len(SLATES), 1)))
     evidence = evidence_of(Outcomes(certain), expected=perfect)
     assert np.ptp(per_row(CascadeDR(), evidence, "clicked")) < 1e-12
@@ -266,7 +266,8 @@ def test_any_cascade_and_any_slate_are_unbiased_for_any_two_policies(seed):
     at_will = rng.random(slates.shape)
     in_log, in_target = (np.array([chance(p, slate) for slate in slates]) for p in (logging, target))
     pair = [np.array([conditional(p, slate) for slate in slates]) for p in (target, logging)]
-    model = rng.random((4, 3))[slates, np.arange(3)]
+    guess = {part: rng.random() for part in by_prefix}  # a model, too, may look at the items above
+    model = np.array([[guess[tuple(slate[: k + 1])] for k in range(3)] for slate in slates])
     mean = np.tile(in_target @ model, (len(slates), 1))
     for outcomes, estimators in ((cascading, (RIPS(), CascadeDR(), JointIPS())), (at_will, (JointIPS(),))):
         evidence = SlateEvidence(

@@ -144,7 +144,8 @@ class CascadeDR:
     is averaged over the target policy, which is known: ``Q_j = E_target[q_k | items down to j]``. Then each term's mean is the
     term before, the sum telescopes, and what is left is the formula above (Jiang and Li 2016, "Doubly robust off-policy
     value evaluation for reinforcement learning", with known transitions). So it needs only what `DR` needs, and
-    `ItemPositionRates` serves both.
+    `ItemPositionRates` serves both. A model that also looks at the items above may be given, with its mean over the target's
+    slates as `expected_target`.
 
     Unbiased under the assumption of `RIPS`, for any model that did not see the outcome; without noise where the model is
     perfect and outcomes certain. Viewers who buy: the model of *the first order is here* is ``q_k`` times the product over the
