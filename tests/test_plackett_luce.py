@@ -67,6 +67,29 @@ def test_marginals_equal_enumeration(p, k):
     np.testing.assert_allclose(measured(p, k).sum(axis=0), (np.arange(k) < filled).astype(float), atol=1e-9)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 7), st.integers(1, 4), st.floats(0.1, 3), st.integers(0, 1000))
+def test_marginals_at_all_positions_equal_enumeration(c, k, spread, seed):
+    rng = np.random.default_rng(seed)
+    weight = np.exp(spread * rng.standard_normal(c))
+    p = weight / weight.sum()
+    shown = plackett_luce.sample(p[None], k, rng)
+    everywhere = plackett_luce.marginals_at_all_positions(p[None], shown)
+    at = np.where(shown[0][:, None] >= 0, enumerated(p, k)[shown[0]], 0)
+    np.testing.assert_allclose(everywhere[0], at, rtol=1e-8, atol=1e-14)
+    diagonal = np.diagonal(everywhere, axis1=1, axis2=2)
+    np.testing.assert_allclose(diagonal, plackett_luce.position_marginals(p[None], shown), rtol=1e-12)
+
+
+def test_marginals_at_all_positions_of_many_rows_are_those_of_each():
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet(np.full(12, 0.5), size=400)
+    shown = plackett_luce.sample(p, 3, rng)
+    together = plackett_luce.marginals_at_all_positions(p, shown)
+    alone = np.concatenate([plackett_luce.marginals_at_all_positions(p[[b]], shown[[b]]) for b in range(0, 400, 57)])
+    np.testing.assert_allclose(together[::57], alone, rtol=1e-9)
+
+
 def test_tiny_chances_keep_relative_accuracy():
     p = np.array([1 - 3.1e-7, 1e-7, 1e-7, 1e-7, 1e-8])
     expected = enumerated(p, 3)

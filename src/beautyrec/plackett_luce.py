@@ -115,6 +115,38 @@ def position_marginals(p: FloatArray, shown: IntArray) -> FloatArray:
     return marginals
 
 
+def marginals_at_all_positions(p: FloatArray, shown: IntArray) -> FloatArray:
+    """[B, K, K] the chance that each shown item [b, j] stands at each position [.., l]; 0 for padding.
+
+    The diagonal is `position_marginals`, and the error the same. The work is about ``B * K * (C + K^2 / 2) * 40``
+    multiplications.
+
+    Args:
+        p: [B, C] first-draw chances.
+        shown: [B, K] slates.
+
+    Raises:
+        PolicyError: ``p`` is not a table of chances, or ``shown`` does not fit it.
+
+    Examples:
+        >>> chances = marginals_at_all_positions(np.array([[0.5, 0.3, 0.2]]), np.array([[0, 1]]))
+        >>> chances.round(3).tolist()
+        [[[0.5, 0.339], [0.3, 0.375]]]
+    """
+    rates, rest = _split(p, shown)
+    rest = -np.sort(-rest, axis=1)
+    k = shown.shape[1]
+    marginals = np.zeros((*rates.shape, k))
+    for rows, times, weights in _blocks(p, k, _BLOCK):
+        for position, before, after, stays in _leave_one_out(rates[rows], rest[rows], times):
+            density = stays * weights.ravel()
+            for at in range(k):
+                exactly = np.einsum("jn,jn->n", before[: at + 1], after[at::-1])
+                chance = (exactly * density).reshape(len(rows), -1).sum(axis=1)
+                marginals[rows, position, at] = rates[rows, position] * chance
+    return marginals
+
+
 def position_means(p: FloatArray, values: FloatArray, k: int) -> FloatArray:
     """[B, k, V] the mean of ``values`` over the item that stands at each position; 0 where no item can stand.
 
@@ -258,9 +290,15 @@ def _add(count: FloatArray, stays: FloatArray, arrives: FloatArray) -> None:
     count[..., 1:, :] += shifted
 
 
-def _block_marginals(rates: FloatArray, rest: FloatArray, times: FloatArray, weights: FloatArray) -> FloatArray:
-    """[n, K] for one block; leaves one item out by joining the counts of those before it and those after it."""
-    n, k = rates.shape
+def _leave_one_out(
+    rates: FloatArray, rest: FloatArray, times: FloatArray
+) -> Iterator[tuple[int, FloatArray, FloatArray, FloatArray]]:
+    """For each position the counts [K, nQ] of arrivals of the others, and that its own item stays away [nQ].
+
+    The others come as two counts that are still to be joined: of those off the slate and above the position, and of
+    those below it. The first is worked on in place.
+    """
+    k = rates.shape[1]
     rest = rest[:, : int((rest > 0).sum(axis=1).max(initial=0))]
     before = np.zeros((k, times.size))
     before[0] = 1.0
@@ -273,12 +311,19 @@ def _block_marginals(rates: FloatArray, rest: FloatArray, times: FloatArray, wei
     for position in range(k - 2, -1, -1):
         after[position] = after[position + 1]
         _add(after[position], stays[position + 1], 1 - stays[position + 1])
-    marginals = np.zeros((n, k))
     for position in range(k):
-        exactly = np.einsum("jn,jn->n", before[: position + 1], after[position, position::-1])
-        density = exactly * stays[position] * weights.ravel()
-        marginals[:, position] = rates[:, position] * density.reshape(n, -1).sum(axis=1)
+        yield position, before, after[position], stays[position]
         _add(before, stays[position], 1 - stays[position])
+
+
+def _block_marginals(rates: FloatArray, rest: FloatArray, times: FloatArray, weights: FloatArray) -> FloatArray:
+    """[n, K] for one block; leaves one item out by joining the counts of those before it and those after it."""
+    n, k = rates.shape
+    marginals = np.zeros((n, k))
+    for position, before, after, stays in _leave_one_out(rates, rest, times):
+        exactly = np.einsum("jn,jn->n", before[: position + 1], after[position::-1])
+        density = exactly * stays * weights.ravel()
+        marginals[:, position] = rates[:, position] * density.reshape(n, -1).sum(axis=1)
     return marginals
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beautyrec.errors import EvaluationError
-from beautyrec.evaluation.evidence import Outcomes, SlateEvidence, impressions
+from beautyrec.evaluation.evidence import Control, Exposure, Outcomes, SlateEvidence, impressions
 from beautyrec.evaluation.lift import lift_table
 
 GOOD = {
@@ -102,3 +102,100 @@ def test_a_log_of_impressions_is_a_slate_of_one():
     )
     assert log.weight.tolist() == [[0.5], [1.0]]
     assert log.outcomes.clicked.tolist() == [[1.0], [0.0]]
+
+
+def full():
+    """Evidence with everything that it can carry, every array another."""
+    rng = np.random.default_rng(1)
+    drawn = iter(rng.uniform(0.1, 0.9, size=(20, 6, 2)))
+    return SlateEvidence(
+        next(drawn),
+        Outcomes(next(drawn), next(drawn), next(drawn)),
+        rng.random((6, 2)) < 0.8,
+        np.arange(6),
+        Outcomes(next(drawn), next(drawn), next(drawn)),
+        Outcomes(next(drawn), next(drawn), next(drawn)),
+        group_weight=next(drawn),
+        controls=(Control(next(drawn), next(drawn)), Control(next(drawn), next(drawn))),
+        estimated=True,
+        conditional_weight=next(drawn),
+        exposure=Exposure(next(drawn), next(drawn)),
+        slate_position=np.tile([1, 2], (6, 1)),
+    )
+
+
+def arrays(evidence):
+    """Every array of impressions by name."""
+    found = {name: getattr(evidence, name) for name in ("weight", "shown", "group_weight", "conditional_weight")}
+    found["slate_position"] = evidence.slate_position
+    for name in ("outcomes", "expected_logged", "expected_target"):
+        found |= {f"{name}.{each}": getattr(evidence, name).of(each) for each in ("clicked", "ordered", "revenue")}
+    found |= {f"exposure.{name}": values for name, values in evidence.exposure._asdict().items()}
+    for number, control in enumerate(evidence.controls):
+        found |= {f"controls[{number}].{name}": values for name, values in control._asdict().items()}
+    return found
+
+
+def test_rows_that_are_kept_keep_all_that_they_carry():
+    keep = np.array([True, False, True, True, False, False])
+    kept = full().where(keep)
+    before, after = arrays(full()), arrays(kept)
+    assert before.keys() == after.keys()
+    assert len(before) == 20
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values[keep], err_msg=name)
+    assert kept.cluster.tolist() == [0, 2, 3]
+    assert kept.estimated
+    few = impressions(target=np.array([0.5, 0.5]), logging=np.array([0.5, 0.5]), clicked=np.array([0, 1]))
+    assert few.where(np.array([False, True])).conditional_weight is None
+
+
+def test_merged_requests_carry_all_that_single_ones_do():
+    merged = full().by_viewer(np.array([3, 3, 1, 1, 2, 2]))
+    before, after = arrays(full()), arrays(merged)
+    for name, values in before.items():
+        expected = np.stack([values[[2, 3]].ravel(), values[[4, 5]].ravel(), values[[0, 1]].ravel()])
+        np.testing.assert_array_equal(after[name], expected, err_msg=name)
+    assert merged.estimated
+
+
+def test_positions_within_slates_survive_merging_twice():
+    evidence = SlateEvidence.of(**GOOD)
+    assert evidence.positions.tolist() == [[1, 2]] * 4
+    once = evidence.by_viewer(np.array([0, 0, 1, 2]))
+    assert once.positions.tolist() == [[1, 2, 1, 2], [1, 2, 0, 0], [1, 2, 0, 0]]
+    assert once.by_viewer(np.zeros(3)).positions.tolist() == [[1, 2, 1, 2, 1, 2, 0, 0, 1, 2, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"conditional_weight": np.ones((4, 3))}, r"conditional_weight has shape \(4, 3\)"),
+        ({"conditional_weight": np.full((4, 2), -1.0)}, "conditional_weight: 8 of 8 values"),
+        (
+            {"conditional_weight": np.array([[1, 1], [1, np.nan], [1, 1], [1, 1]])},
+            "conditional_weight: 1 of 8.*row 1, position 2",
+        ),
+        ({"exposure": Exposure(np.ones((4, 2)), np.ones((4, 1)))}, r"exposure.weight has shape \(4, 1\)"),
+        ({"exposure": Exposure(np.full((4, 2), np.nan), np.ones((4, 2)))}, "exposure.attention: 8 of 8"),
+        ({"exposure": Exposure(np.ones((4, 2)), np.full((4, 2), -0.5))}, "exposure.weight: 8 of 8"),
+        ({"slate_position": np.ones((4, 1), dtype=int)}, r"slate_position has shape \(4, 1\)"),
+    ],
+)
+def test_weights_of_slates_that_cannot_be_are_named(changed, says):
+    with pytest.raises(EvaluationError, match=says):
+        replace(SlateEvidence.of(**GOOD), **changed)
+
+
+@pytest.mark.parametrize(
+    ("target", "logging", "says"),
+    [
+        (np.full((4, 2), 0.5), np.full((4, 2), 0.0), "logging: 8 of 8 chances"),
+        (np.full((4, 2), 1.5), np.full((4, 2), 0.5), "target: 8 of 8 chances"),
+        (np.full((4, 2), np.nan), np.full((4, 2), 0.5), "target: 8 of 8 chances"),
+        (np.full((4, 3), 0.5), np.full((4, 3), 0.5), "differ in shape"),
+    ],
+)
+def test_conditional_chances_are_checked(target, logging, says):
+    with pytest.raises(EvaluationError, match=says):
+        SlateEvidence.of(**GOOD).with_conditional(target=target, logging=logging)

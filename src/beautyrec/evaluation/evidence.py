@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,11 +45,9 @@ class Outcomes:
             raise EvaluationError(f"outcome '{name}' is not in the log; it has {list(self.names)}.")
         return np.asarray(getattr(self, name), dtype=np.float64)
 
-    def where(self, keep: BoolArray) -> Outcomes:
-        """The rows where ``keep`` [B] is true."""
-        ordered = None if self.ordered is None else self.ordered[keep]
-        revenue = None if self.revenue is None else self.revenue[keep]
-        return Outcomes(self.clicked[keep], ordered, revenue)
+    def each(self, of: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Outcomes:
+        """All outcomes that are there put through ``of``."""
+        return Outcomes(**{name: of(self.of(name)) for name in self.names})
 
 
 class Control(NamedTuple):
@@ -58,6 +57,15 @@ class Control(NamedTuple):
     """[B, K] of what was shown."""
     target: FloatArray
     """[B, K] its mean under the target policy."""
+
+
+class Exposure(NamedTuple):
+    """How much the shown items are seen, where attention falls down the slate (`beautyrec.evaluation.examination`)."""
+
+    attention: FloatArray
+    """[B, K] how likely a position is looked at, in any unit."""
+    weight: FloatArray
+    """[B, K] attention that the shown item gets under the target policy, wherever it stands, over that under the logging one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +87,11 @@ class SlateEvidence:
             None without groups.
         controls: functions with a known mean under the target policy, which take noise out (`RegressedDR`).
         estimated: whether the logging policy's chances were estimated; every lift then says so.
+        conditional_weight: [B, K] chance of the shown item given those above it under the target policy, over that under
+            the logging policy, for the estimators of whole slates (`with_conditional`); None without.
+        exposure: for the position-based estimators; None without.
+        slate_position: [B, K] the position in its own slate, from 1, where a row holds several slates (`by_viewer`); None
+            where a row is one slate.
 
     Raises:
         EvaluationError: names the array and says how many values are wrong.
@@ -99,6 +112,9 @@ class SlateEvidence:
     group_weight: FloatArray | None = None
     controls: tuple[Control, ...] = ()
     estimated: bool = False
+    conditional_weight: FloatArray | None = None
+    exposure: Exposure | None = None
+    slate_position: IntArray | None = None
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or len(self.weight) == 0:
@@ -117,8 +133,12 @@ class SlateEvidence:
                 self._check(f"{model}.{name}", expected.of(name))
         if (self.expected_logged is None) != (self.expected_target is None):
             raise EvaluationError("expected_logged and expected_target come together: pass both or none.")
-        if self.group_weight is not None:
-            self._check("group_weight", self.group_weight, low=0)
+        least = {"group_weight": 0, "conditional_weight": 0, "slate_position": 0}
+        for name, low in least.items():
+            if getattr(self, name) is not None:
+                self._check(name, getattr(self, name), low=low)
+        for name, values in () if self.exposure is None else self.exposure._asdict().items():
+            self._check(f"exposure.{name}", values, low=0)
         for number, control in enumerate(self.controls):
             self._check(f"controls[{number}].logged", control.logged)
             self._check(f"controls[{number}].target", control.target)
@@ -148,16 +168,26 @@ class SlateEvidence:
             EvaluationError: a chance is out of its range or not finite; says how many and where first.
         """
         shown = np.ones(np.shape(logging), dtype=np.bool_) if shown is None else shown
-        if np.shape(target) != np.shape(logging) or np.shape(shown) != np.shape(logging):
-            raise EvaluationError(
-                f"target {np.shape(target)}, logging {np.shape(logging)} and shown {np.shape(shown)} differ in shape."
-            )
-        logged = np.where(shown, logging, 1.0)
-        check_chances("logging", logged, "(0, 1]", (logged > 0) & (logged <= 1 + 1e-9))
-        wanted = np.where(shown, target, 0.0)
-        check_chances("target", wanted, "[0, 1]", (wanted >= 0) & (wanted <= 1 + 1e-9))
         model = (None, None) if expected is None else expected
-        return cls(wanted / logged, outcomes, shown, np.asarray(cluster), *model)
+        return cls(_ratio_of_chances(target, logging, shown), outcomes, shown, np.asarray(cluster), *model)
+
+    def with_conditional(self, *, target: FloatArray, logging: FloatArray) -> SlateEvidence:
+        """This evidence with `conditional_weight`.
+
+        Args:
+            target: [B, K] chance of the shown item given those above it under the target policy, in [0, 1]; not read where
+                nothing was shown.
+            logging: [B, K] the same under the logging policy, in (0, 1].
+
+        Raises:
+            EvaluationError: shapes that do not fit, or a chance out of its range or not finite.
+
+        Examples:
+            >>> evidence = impressions(target=np.array([0.5]), logging=np.array([0.5]), clicked=np.array([1]))
+            >>> evidence.with_conditional(target=np.array([[0.5]]), logging=np.array([[0.2]])).conditional_weight.tolist()
+            [[2.5]]
+        """
+        return replace(self, conditional_weight=_ratio_of_chances(target, logging, self.shown))
 
     def by_viewer(self, viewer: npt.NDArray[Any]) -> SlateEvidence:
         """Evidence with one row a viewer of a room: the requests of ``viewer`` [B] side by side.
@@ -177,31 +207,38 @@ class SlateEvidence:
             wide[group, place] = values
             return wide.reshape(len(first), -1)
 
-        def all_outcomes(outcomes: Outcomes) -> Outcomes:
-            return Outcomes(**{name: side_by_side(outcomes.of(name)) for name in outcomes.names})
-
-        return SlateEvidence(
-            side_by_side(self.weight),
-            all_outcomes(self.outcomes),
-            side_by_side(self.shown),
-            np.asarray(self.cluster)[first],
-            None if self.expected_logged is None else all_outcomes(self.expected_logged),
-            None if self.expected_target is None else all_outcomes(self.expected_target),
-            None if self.group_weight is None else side_by_side(self.group_weight),
-            tuple(Control(side_by_side(c.logged), side_by_side(c.target)) for c in self.controls),
-            self.estimated,
-        )
+        return replace(self, slate_position=self.positions)._each(side_by_side, np.asarray(self.cluster)[first])
 
     def where(self, keep: BoolArray) -> SlateEvidence:
         """The rows where ``keep`` [B] is true."""
-        logged, target = self.expected_logged, self.expected_target
-        return SlateEvidence(
-            self.weight[keep],
-            self.outcomes.where(keep),
-            self.shown[keep],
-            np.asarray(self.cluster)[keep],
-            None if logged is None else logged.where(keep),
-            None if target is None else target.where(keep),
+        return self._each(lambda values: values[keep], np.asarray(self.cluster)[keep])
+
+    @property
+    def positions(self) -> IntArray:
+        """[B, K] the position of each impression in its own slate, from 1; 0 may stand where nothing was shown."""
+        if self.slate_position is not None:
+            return self.slate_position
+        return np.broadcast_to(np.arange(1, self.weight.shape[1] + 1), self.weight.shape)
+
+    def _each(self, of: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], cluster: npt.NDArray[Any]) -> SlateEvidence:
+        """All that is [B, K] put through ``of``, for rows of these clusters."""
+
+        def maybe(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if values is None else of(values)
+
+        return replace(
+            self,
+            weight=of(self.weight),
+            outcomes=self.outcomes.each(of),
+            shown=of(self.shown),
+            cluster=cluster,
+            expected_logged=None if self.expected_logged is None else self.expected_logged.each(of),
+            expected_target=None if self.expected_target is None else self.expected_target.each(of),
+            group_weight=maybe(self.group_weight),
+            controls=tuple(Control(of(control.logged), of(control.target)) for control in self.controls),
+            conditional_weight=maybe(self.conditional_weight),
+            exposure=None if self.exposure is None else Exposure(*map(of, self.exposure)),
+            slate_position=maybe(self.slate_position),
         )
 
     def _check(self, name: str, values: npt.NDArray[Any], low: float = -np.inf, high: float = np.inf) -> None:
@@ -214,6 +251,20 @@ class SlateEvidence:
                 f"{name}: {int(wrong.sum())} of {wrong.size} values are not finite or outside [{low:g}, {high:g}]; the "
                 f"first is {values[row, column]} in row {row}, position {column + 1}. Repair or drop these rows."
             )
+
+
+def _ratio_of_chances(target: FloatArray, logging: FloatArray, shown: BoolArray) -> FloatArray:
+    """[B, K] target over logging, both checked; 0 where nothing was shown."""
+    if np.shape(target) != np.shape(logging) or np.shape(shown) != np.shape(logging):
+        raise EvaluationError(
+            f"target {np.shape(target)}, logging {np.shape(logging)} and shown {np.shape(shown)} differ in shape."
+        )
+    logged = np.where(shown, logging, 1.0)
+    check_chances("logging", logged, "(0, 1]", (logged > 0) & (logged <= 1 + 1e-9))
+    wanted = np.where(shown, target, 0.0)
+    check_chances("target", wanted, "[0, 1]", (wanted >= 0) & (wanted <= 1 + 1e-9))
+    ratio: FloatArray = wanted / logged
+    return ratio
 
 
 def check_chances(name: str, values: FloatArray, bounds: str, right: BoolArray) -> None:

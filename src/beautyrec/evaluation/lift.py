@@ -12,7 +12,7 @@ from beautyrec.evaluation.estimate import Estimate, Lift, Verdict
 from beautyrec.evaluation.evidence import SlateEvidence
 from beautyrec.evaluation.intervals import Jackknife
 from beautyrec.evaluation.metrics import METRICS, Metric
-from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator
+from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator, OwnWeights
 from beautyrec.evaluation.overlap import THRESHOLDS, Finding, Overlap, Thresholds, judge
 from beautyrec.evaluation.totals import Ledger
 
@@ -74,14 +74,14 @@ def lifts(
             raise EvaluationError(f"metric '{metric.name}' needs {list(metric.needs)}; the log has {sorted(have)}.")
     if estimators is None:
         estimators = (SNIPS(),) if evidence.expected_logged is None else (SNIPS(), DR())
-    overlap = Overlap.of(evidence)
+    overlaps = _overlaps(evidence, estimators)
     ledgers = [(estimator.name, Ledger.of(evidence, estimator)) for estimator in estimators]
     result = []
     for metric in metrics:
         estimates = {name: _estimate(ledger, metric, confidence) for name, ledger in ledgers}
-        findings = [*overlap.findings(metric.events, limits), *_disagreement(list(estimates.values()), limits)]
-        findings += _estimated(evidence)
-        for name, ledger in ledgers:
+        shared = [*_disagreement(list(estimates.values()), limits), *_estimated(evidence)]
+        for (name, ledger), overlap in zip(ledgers, overlaps, strict=True):
+            findings = [*overlap.findings(metric.events, limits), *shared]
             result.append(_lift(metric, name, ledger, estimates[name], findings, overlap))
     return result
 
@@ -124,6 +124,13 @@ def _row(lift: Lift, n: int, clusters: int) -> tuple[object, ...]:
     numbers = (None, None, None) if value is None else (value.value, value.ci_low, value.ci_high)
     head = (lift.metric, lift.estimator, lift.target, lift.logging)
     return (*head, *numbers, n, clusters, lift.effective_n, str(lift.verdict), "; ".join(lift.reasons))
+
+
+def _overlaps(evidence: SlateEvidence, estimators: Sequence[Estimator]) -> list[Overlap]:
+    """The overlap that each estimator's own weights show."""
+    usual = Overlap.of(evidence)
+    own = (each.weights(evidence) if isinstance(each, OwnWeights) else None for each in estimators)
+    return [usual if weight is None else Overlap.of(evidence, weight) for weight in own]
 
 
 def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | Finding:

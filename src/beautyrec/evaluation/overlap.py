@@ -7,7 +7,7 @@ makes the error of a weighted mean large or its interval untrue, and are checked
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,8 +86,18 @@ class Overlap:
     effective_events: Mapping[str, float]
 
     @classmethod
-    def of(cls, evidence: SlateEvidence) -> Overlap:
-        """The overlap that the weights of a log show."""
+    def of(cls, evidence: SlateEvidence, weight: FloatArray | None = None) -> Overlap:
+        """The overlap that the weights of a log show.
+
+        Args:
+            evidence: the log.
+            weight: [B, K] the weights of an estimator that does not use those of the evidence; None for these. Such weights
+                may be shared along a slate, so `effective_n` then counts what is independent: it is ``n / (1 + n v)`` with
+                v the variance of the sum of weights between clusters over its square. For weights that are
+                independent of each other this is Kish's.
+        """
+        own = weight is not None
+        evidence = evidence if weight is None else replace(evidence, weight=weight)
         weight = evidence.weight[evidence.shown]
         total = float(weight.sum())
         top = max(1, len(weight) // 100)
@@ -100,7 +110,7 @@ class Overlap:
             clusters=clusters,
             mean_weight=mean,
             mean_weight_z=z,
-            effective_n=_kish(weight),
+            effective_n=_between_clusters(evidence) if own else _kish(weight),
             largest_weight=float(weight.max()),
             largest_share=float(weight.max()) / total if total > 0 else 1.0,
             top_share=heaviest / total if total > 0 else 1.0,
@@ -177,6 +187,17 @@ def _at_most(value: float, limits: tuple[float, float], reason: str) -> Iterator
 def _kish(weight: FloatArray) -> float:
     squares = float((weight**2).sum())
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _between_clusters(evidence: SlateEvidence) -> float:
+    """Impressions over the design effect of weights that clusters share."""
+    rows = np.stack([(evidence.weight * evidence.shown).sum(axis=1), evidence.shown.sum(axis=1)], axis=1)
+    weight, shown = cluster_sums(rows, evidence.cluster).T
+    if weight.sum() == 0:
+        return 0.0
+    n = float(shown.sum())
+    away = weight - shown * (weight.sum() / n)
+    return n / (1 + n * float((away**2).sum()) / float(weight.sum()) ** 2)
 
 
 def _mean_weight(evidence: SlateEvidence) -> tuple[float, float, int]:

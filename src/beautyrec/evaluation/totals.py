@@ -12,8 +12,8 @@ import numpy as np
 from beautyrec.evaluation.evidence import OUTCOMES, SlateEvidence
 from beautyrec.evaluation.metrics import Metric, Totals
 from beautyrec.evaluation.moments import Moments, cluster_sums
-from beautyrec.evaluation.off_policy import Estimator, PositionValues
-from beautyrec.types import FloatArray
+from beautyrec.evaluation.off_policy import Estimator, PositionValues, ValuesBuyers
+from beautyrec.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,8 @@ class Ledger:
     different positions are independent and so are the items that stand there. In a slate drawn without replacement the
     items are not quite: the error is of second order, about the square of the conversion rate times the chance that the
     two positions would compete for the same item. At 5 % conversion and items of at most 10 % it is below
-    ``0.05**2 / 2 * 0.1``, 0.3 % of the conversion; the coverage benchmark checks the whole.
+    ``0.05**2 / 2 * 0.1``, 0.3 % of the conversion; the coverage benchmark checks the whole. Estimators that can say more of it
+    (`ValuesBuyers`) are asked instead.
 
     For self-normalised estimators every ``d_k`` holds the mean weight as a divisor, ``d_k = a_k + b_k u``. The product is
     then a polynomial in ``u``, whose coefficients are columns; so it, too, is a smooth function of column means.
@@ -46,13 +47,13 @@ class Ledger:
         for name in outcomes:
             values = estimator.per_position(evidence, name)
             columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
-            columns[f"plain {name}"] = values.plain.sum(axis=1)
-            columns[f"weighted {name}"] = values.weighted.sum(axis=1)
-            if values.divisor is not None:
-                columns[f"divisor {name}"] = values.divisor.sum(axis=1)
+            columns |= _valued(name, values, evidence.shown)
             if name == "ordered":
                 columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
-                columns |= _unconverted(values)
+                if isinstance(estimator, ValuesBuyers):
+                    columns |= _valued("converted", estimator.buyers(evidence), evidence.shown)
+                else:
+                    columns |= _unconverted(values)
         rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
         return cls(tuple(columns), cluster_sums(rows, evidence.cluster))
 
@@ -70,24 +71,51 @@ class Ledger:
     def target(self, means: Any) -> Totals:
         """Totals under the target policy as functions of the column means [m]."""
         column = self._named(means)
-        u = {
-            name: column["impressions"] / column[f"divisor {name}"] if f"divisor {name}" in column else 1.0
-            for name in OUTCOMES
-        }
-        clicked, ordered, revenue = (
-            column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u[name] for name in OUTCOMES
-        )
-        powers = [name for name in self.names if name.startswith("unconverted")]
-        unconverted = sum(column[name] * u["ordered"] ** power for power, name in enumerate(powers))
+        clicked, ordered, revenue = (self._total(column, name) for name in OUTCOMES)
         requests, impressions = column["requests"], column["impressions"]
+        if "plain converted" in column:
+            return Totals(requests, impressions, clicked, ordered, revenue, self._total(column, "converted"))
+        powers = [name for name in self.names if name.startswith("unconverted")]
+        u = _scale(column, "ordered")
+        unconverted = sum(column[name] * u**power for power, name in enumerate(powers))
         return Totals(requests, impressions, clicked, ordered, revenue, requests - unconverted)
 
     def values(self, metric: Metric) -> tuple[Any, Any]:
         """The metric under the target and the logging policy, each a function of the column means."""
         return (lambda means: metric.of(self.target(means))), (lambda means: metric.of(self.logging(means)))
 
+    def _total(self, column: Mapping[str, Any], name: str) -> Any:
+        """What is plain, and what is weighted over its divisors; 0 for an outcome that is not there."""
+        parts = [part.removeprefix("weighted ") for part in self.names if part.startswith(f"weighted {name}")]
+        return column.get(f"plain {name}", 0.0) + sum(
+            column[f"weighted {part}"] * _scale(column, part) for part in parts
+        )
+
     def _named(self, means: Any) -> Mapping[str, Any]:
         return dict(zip(self.names, means, strict=True))
+
+
+def _valued(name: str, values: PositionValues, shown: BoolArray) -> dict[str, FloatArray]:
+    """Columns of one outcome: what is plain, what is weighted and its divisor; the last two for each group."""
+    columns = {f"plain {name}": values.plain.sum(axis=1)}
+    if values.divisor is None or values.group is None:
+        columns[f"weighted {name}"] = values.weighted.sum(axis=1)
+        if values.divisor is not None:
+            columns[f"divisor {name}"] = values.divisor.sum(axis=1)
+        return columns
+    for group in np.unique(values.group[shown]):
+        own = shown & (values.group == group)
+        columns[f"weighted {name} {group}"] = (values.weighted * own).sum(axis=1)
+        columns[f"divisor {name} {group}"] = (values.divisor * own).sum(axis=1)
+        columns[f"shown {name} {group}"] = own.sum(axis=1)
+    return columns
+
+
+def _scale(column: Mapping[str, Any], part: str) -> Any:
+    """One over the mean divisor of a part, 1 where it has none."""
+    if f"divisor {part}" not in column:
+        return 1.0
+    return column.get(f"shown {part}", column["impressions"]) / column[f"divisor {part}"]
 
 
 def _unconverted(orders: PositionValues) -> dict[str, FloatArray]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import SlateEvidence
-from beautyrec.types import FloatArray
+from beautyrec.types import FloatArray, IntArray
 
 
 class PositionValues(NamedTuple):
@@ -20,6 +20,8 @@ class PositionValues(NamedTuple):
     """[B, K] the part that is a weight times something."""
     divisor: FloatArray | None = None
     """[B, K] what a self-normalised estimator divides by on average, its weights as a rule; 0 where nothing was shown."""
+    group: IntArray | None = None
+    """[B, K] impressions of one number share a divisor, which then averages over them alone; all share one if None."""
 
 
 class Estimator(Protocol):
@@ -32,6 +34,24 @@ class Estimator(Protocol):
 
     def per_position(self, evidence: SlateEvidence, outcome: str) -> PositionValues:
         """The worth of each impression for one outcome; zeros where nothing was shown."""
+        ...
+
+
+@runtime_checkable
+class ValuesBuyers(Protocol):
+    """An estimator that also knows the worth of "the viewer orders anything"."""
+
+    def buyers(self, evidence: SlateEvidence) -> PositionValues:
+        """Values whose sum over a row's positions is that worth."""
+        ...
+
+
+@runtime_checkable
+class OwnWeights(Protocol):
+    """An estimator that does not weight by `SlateEvidence.weight`."""
+
+    def weights(self, evidence: SlateEvidence) -> FloatArray:
+        """[B, K] its weights, which average 1 if all is as it assumes."""
         ...
 
 
@@ -57,16 +77,19 @@ def per_row(estimator: Estimator, evidence: SlateEvidence, outcome: str) -> Floa
     if values.divisor is None:
         plain: FloatArray = (values.plain + values.weighted).sum(axis=1)
         return plain
-    shown = evidence.shown.sum(axis=1).astype(np.float64)
-    divisor = values.divisor.sum(axis=1)
-    total = float(divisor.sum())
-    if total <= 0:
+    group = np.zeros(values.weighted.shape, dtype=np.int64) if values.group is None else values.group
+    weighted, divisor, shown = (
+        np.bincount(group.ravel(), weights=part.ravel()) for part in (values.weighted, values.divisor, evidence.shown)
+    )
+    empty = (shown > 0) & (divisor <= 0)
+    if empty.any():
         raise EvaluationError(
-            f"{estimator.name}: all {len(divisor)} weights are 0; the target shows nothing of what was logged."
+            f"{estimator.name}: all {int(shown[empty][0])} weights are 0; the target shows nothing of what was logged."
         )
-    ratio = float(values.weighted.sum()) / total
-    spread = (values.weighted.sum(axis=1) - ratio * divisor) * (float(shown.sum()) / total)
-    linear: FloatArray = values.plain.sum(axis=1) + ratio * shown + spread
+    held = np.where(divisor > 0, divisor, 1.0)
+    ratio, scale = (weighted / held)[group], (shown / held)[group]
+    each = values.plain + ratio * evidence.shown + (values.weighted - ratio * values.divisor) * scale
+    linear: FloatArray = each.sum(axis=1)
     return linear
 
 
