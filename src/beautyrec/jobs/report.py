@@ -19,6 +19,7 @@ METRICS = {
     "ctcvr": "CTCVR",
     "room_conversion": "room conversion",
     "revenue_per_viewer": "revenue per viewer",
+    "revenue_per_impression": "revenue per impression",
 }
 
 
