@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from beautyrec.evaluation.evidence import OUTCOMES, SlateEvidence
 from beautyrec.evaluation.metrics import Metric, Totals
-from beautyrec.evaluation.moments import Moments, cluster_sums
+from beautyrec.evaluation.moments import Columns
 from beautyrec.evaluation.off_policy import Estimator, PositionValues
 from beautyrec.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class Ledger(Columns):
     """Sums a cluster of everything that the metrics of one estimator need.
 
     Whether a viewer of a room buys at all is not a sum over positions. It is valued by ``1 - prod_k (1 - d_k)`` with
@@ -33,43 +31,24 @@ class Ledger:
     Args:
         names: [m] names of the columns.
         sums: [G, m] sums over each cluster.
+        held: clusters in all rows together; one a row if None.
     """
-
-    names: tuple[str, ...]
-    sums: FloatArray
 
     @classmethod
     def of(cls, evidence: SlateEvidence, estimator: Estimator) -> Ledger:
         """The ledger of one estimator on one log."""
-        outcomes = evidence.outcomes.names
-        columns = {"requests": np.ones(len(evidence.weight)), "impressions": evidence.shown.sum(axis=1)}
-        for name in outcomes:
-            values = estimator.per_position(evidence, name)
-            columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
-            columns[f"plain {name}"] = values.plain.sum(axis=1)
-            columns[f"weighted {name}"] = values.weighted.sum(axis=1)
-            if values.divisor is not None:
-                columns[f"divisor {name}"] = values.divisor.sum(axis=1)
-            if name == "ordered":
-                columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
-                columns |= _unconverted(values)
-        rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
-        return cls(tuple(columns), cluster_sums(rows, evidence.cluster))
-
-    @cached_property
-    def moments(self) -> Moments:
-        """Moments of the columns over clusters."""
-        return Moments.of(self.sums)
+        columns = row_columns(evidence, estimator)
+        return cls(tuple(columns), evidence.grouping.sums(list(columns.values())))
 
     def logging(self, means: Any) -> Totals:
         """Totals of the log as functions of the column means [m]."""
-        column = self._named(means)
+        column = self.named(means)
         outcomes = {name: column.get(f"logged {name}", 0.0) for name in (*OUTCOMES, "converted")}
         return Totals(column["requests"], column["impressions"], **outcomes)
 
     def target(self, means: Any) -> Totals:
         """Totals under the target policy as functions of the column means [m]."""
-        column = self._named(means)
+        column = self.named(means)
         u = {
             name: column["impressions"] / column[f"divisor {name}"] if f"divisor {name}" in column else 1.0
             for name in OUTCOMES
@@ -78,7 +57,7 @@ class Ledger:
             column.get(f"plain {name}", 0.0) + column.get(f"weighted {name}", 0.0) * u[name] for name in OUTCOMES
         )
         powers = [name for name in self.names if name.startswith("unconverted")]
-        unconverted = sum(column[name] * u["ordered"] ** power for power, name in enumerate(powers))
+        unconverted = sum(column[name] * u["ordered"] ** int(name.split()[1]) for name in powers)
         requests, impressions = column["requests"], column["impressions"]
         return Totals(requests, impressions, clicked, ordered, revenue, requests - unconverted)
 
@@ -86,8 +65,32 @@ class Ledger:
         """The metric under the target and the logging policy, each a function of the column means."""
         return (lambda means: metric.of(self.target(means))), (lambda means: metric.of(self.logging(means)))
 
-    def _named(self, means: Any) -> Mapping[str, Any]:
-        return dict(zip(self.names, means, strict=True))
+
+def row_columns(evidence: SlateEvidence, estimator: Estimator) -> dict[str, FloatArray]:
+    """Each column of the ledger, [B] one value a row of the log.
+
+    A column ``plain`` that is 0 throughout, as that of every estimator without a model, is left out, and so are powers that
+    do not occur: a column that is not there counts 0.
+    """
+    columns = {"requests": np.ones(len(evidence.weight)), "impressions": evidence.shown.sum(axis=1, dtype=np.float64)}
+    for name in evidence.outcomes.names:
+        values = estimator.per_position(evidence, name)
+        columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
+        columns |= value_columns(values, name)
+        if name == "ordered":
+            columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
+            columns |= _unconverted(values)
+    return columns
+
+
+def value_columns(values: PositionValues, name: str) -> dict[str, FloatArray]:
+    """The columns that value one outcome under the target policy, [B] each."""
+    columns = {f"weighted {name}": values.weighted.sum(axis=1)}
+    if values.plain.any():
+        columns[f"plain {name}"] = values.plain.sum(axis=1)
+    if values.divisor is not None:
+        columns[f"divisor {name}"] = values.divisor.sum(axis=1)
+    return columns
 
 
 def _unconverted(orders: PositionValues) -> dict[str, FloatArray]:
