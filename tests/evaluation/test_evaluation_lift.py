@@ -150,7 +150,7 @@ def test_one_cluster_is_refused():
     log = impressions(
         target=np.full(500, 0.5), logging=np.full(500, 0.5), clicked=rng.random(500) < 0.3, cluster=np.zeros(500)
     )
-    assert any("independent users" in reason for reason in refused(log).reasons)
+    assert any("independent clusters" in reason for reason in refused(log).reasons)
 
 
 def test_a_log_without_orders_refuses_conversion_but_not_clicks():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, exp, factorial, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -85,13 +85,16 @@ class PoissonBootstrap:
             sums: [G, m] of each cluster.
         """
         rng = np.random.default_rng(self.seed)
-        parts = np.concatenate([sums, np.ones((len(sums), 1))], axis=1)  # the last column counts clusters
-        if len(parts) > self.buckets:
-            dealt = Grouping(rng.integers(0, self.buckets, len(parts)), self.buckets)
-            parts = dealt.sums([*sums.T, parts[:, -1]])
-        step = max(1, _AT_ONCE // len(parts))
+        if len(sums) > self.buckets:
+            bucket = rng.integers(0, self.buckets, len(sums))
+            held = np.bincount(bucket, minlength=self.buckets).astype(np.float64)
+            sums = Grouping(bucket, self.buckets).sums(list(sums.T))
+        else:
+            held = np.ones(len(sums))
+        parts = np.concatenate([sums, held[:, None]], axis=1)
+        step, table = max(1, _AT_ONCE // len(parts)), _poisson_table()
         totals = [
-            rng.poisson(1.0, (min(step, self.replicates - start), len(parts))).astype(np.float64) @ parts
+            table[rng.integers(0, len(table), (min(step, self.replicates - start), len(parts)), np.uint16)] @ parts
             for start in range(0, self.replicates, step)
         ]
         drawn = np.concatenate(totals)
@@ -109,3 +112,13 @@ class PoissonBootstrap:
                 f"least {ceil(_BEYOND / level):,} are needed."
             )
         return level
+
+
+def _poisson_table() -> FloatArray:
+    """[65,536] counts, each as often as Poisson(1) has it: an entry drawn evenly is such a count.
+
+    Much quicker than to draw them one by one. Mean and variance are 1 to within 1e-4.
+    """
+    size = 2**16
+    chance = np.array([exp(-1) / factorial(count) for count in range(12)])
+    return np.searchsorted(np.cumsum(chance), (np.arange(size) + 0.5) / size).astype(np.float64)
