@@ -24,7 +24,7 @@ NAMES = {"ipw": "ips", "snipw": "snips", "dm": "dm", "dr": "dr"}
 
 
 def main() -> None:
-    arrays = {name: array for name, array in np.load(sys.argv[1]).items()}
+    arrays = dict(np.load(sys.argv[1]))
     replicates = int(sys.argv[2])
     n, actions = arrays["target"].shape
     feedback = {
