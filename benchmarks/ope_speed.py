@@ -8,9 +8,9 @@ Widths of intervals must agree, but for SNIPW: the peer resamples ``w y / mean(w
 fixed, so its interval is that of IPW, while here the mean weight is resampled along.
 
 *One pass.* A Parquet file of ten million impressions is written to a temporary folder: user, two chances, clicks, orders,
-revenue, and a model's expectations of all three. A fresh process reads it once and gives the lifts of four metrics by two estimators with
-intervals and verdicts. Its peak memory is the kernel's account of that process (``VmHWM``). Values must be those of plain sums
-over the same rows, made while the file was written.
+revenue, and a model's expectations of all three. A fresh process reads it once and gives the lifts of four metrics by two
+estimators with intervals and verdicts. Its peak memory is the kernel's account of that process (``VmHWM``). Values must be
+those of plain sums over the same rows, made while the file was written.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ def beside_peer(seed: int, quick: bool) -> _harness.Measured:
             "obp_values": round(median(each["values_seconds"] for each in theirs), 4),
             "obp_intervals": round(median(each["intervals_seconds"] for each in theirs), 4),
         },
+        "largest_difference": apart,
         "width_beside_obp": {name: round(ratio, 4) for name, ratio in width.items()},
         "versions": versions,
     }

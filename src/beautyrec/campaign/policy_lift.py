@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from beautyrec.campaign.clusters import ClusterBy, by_user
 from beautyrec.data.slates import Slates
 from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.lift import lift_table
@@ -29,27 +30,34 @@ class HeldRooms:
     Args:
         slates: the requests, B of them, with the logging policy's chances on the shelves.
         logging: [B, K] chance of each shown product at its position under the logging policy.
-        rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over viewers.
+        rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over clusters.
         seed: of the slates drawn to average that model over a target policy.
+        cluster: what is independent of each other; see `beautyrec.campaign.clusters`.
     """
 
     slates: Slates
     logging: FloatArray
     rewards: RewardModel
     seed: int = 0
+    cluster: ClusterBy = by_user
 
     @classmethod
-    def of(cls, slates: Slates, *, seed: int = 0) -> Self:
+    def of(cls, slates: Slates, *, seed: int = 0, cluster: ClusterBy = by_user) -> Self:
         """Held rooms from logged requests.
 
+        Args:
+            slates: the requests.
+            seed: of the folds and of drawn slates.
+            cluster: what intervals and folds take as independent: `by_user`, `by_room`, `by_request`, or any other id.
+
         Raises:
-            EvaluationError: fewer viewers than folds of the outcome model.
+            EvaluationError: fewer clusters than folds of the outcome model.
         """
         draws = slates.shelves.draw_probability[slates.room_ix]
         rewards = ItemPositionRates(seed=seed).fit(
-            _shown_items(slates), _outcomes(slates), slates.user_id, len(slates.shelves.items)
+            _shown_items(slates), _outcomes(slates), cluster(slates), len(slates.shelves.items)
         )
-        return cls(slates, position_marginals(draws, slates.shown), rewards, seed)
+        return cls(slates, position_marginals(draws, slates.shown), rewards, seed, cluster)
 
     def __len__(self) -> int:
         return len(self.slates)
@@ -74,7 +82,7 @@ class HeldRooms:
             target=position_marginals(draw_probability, slates.shown),
             logging=self.logging,
             outcomes=_outcomes(slates),
-            cluster=slates.user_id,
+            cluster=self.cluster(slates),
             shown=slates.shown >= 0,
             expected=(self.rewards.logged(_shown_items(slates)), self.rewards.at_positions(rates)),
         )

@@ -93,7 +93,9 @@ class EmpiricalBernstein:
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             value = moments.value(lambda means: above(means) / below(means))
-            used = _used(moments, above, below)
+        if not isfinite(value):
+            raise EvaluationError("the ratio has no finite value: too few events.")
+        used = _used(moments, above, below)
         low, high = self._ranges(columns, used)
         chance = (1 - confidence) / max(len(used), 1)
         half = bernstein_half_width(np.diag(moments.covariance)[used], high - low, moments.count, chance)
@@ -102,7 +104,7 @@ class EmpiricalBernstein:
         with np.errstate(divide="ignore", invalid="ignore"):
             top, bottom = np.asarray(above(corners)), np.asarray(below(corners))
             found = np.divide(top, bottom) + np.zeros(corners.shape[1])
-        if not (isfinite(value) and np.isfinite(found).all() and (top >= 0).all() and (bottom > 0).all()):
+        if not (np.isfinite(found).all() and (top >= 0).all() and (bottom > 0).all()):
             raise EvaluationError(
                 f"{moments.count:,} clusters with weights up to {self.largest_weight:g} do not bound the ratio with "
                 f"certainty {confidence:.0%}: too few events. Use a longer log, or another interval."
@@ -159,7 +161,7 @@ def _used(moments: Moments, above: Smooth, below: Smooth) -> IntArray:
 
 def _corners(mean: FloatArray, used: IntArray, box: FloatArray) -> FloatArray:
     """[m, 2^u] the means, with each of the u columns used at its low or high end ``box`` [2, u], all combinations."""
-    pick = np.array(list(product((0, 1), repeat=len(used))), dtype=np.int64).reshape(-1, len(used)).T
+    pick = np.array(list(product((0, 1), repeat=len(used))), dtype=np.int64).reshape(2 ** len(used), -1).T
     corners = np.repeat(mean[:, None], pick.shape[1], axis=1)
     corners[used] = box[pick, np.arange(len(used))[:, None]]
     return corners
