@@ -177,7 +177,8 @@ def chunks(seed: int, rows: int) -> Iterator[dict[str, Any]]:
         click = 0.1 * np.exp(0.3 * score + 0.3 * np.cos(user))
         clicked = rng.random(n) < click
         ordered = clicked & (rng.random(n) < 0.3)
-        guess, mean = 0.1 * np.exp(0.3 * score), 0.1 + 0.02 * rng.random(n)
+        guess = 0.1 * np.exp(0.3 * score)
+        mean = 0.1 * np.exp(0.5 * 0.3 + 0.3**2 / 2) * rng.uniform(0.9, 1.1, n)  # of the guess under the target
         yield {
             "user_id": user,
             "propensity": rng.uniform(0.01, 0.1, n),
