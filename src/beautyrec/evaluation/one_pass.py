@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pad
+import pyarrow.parquet as pq
 
 from beautyrec.data.schema import CLICKED, PROPENSITY, USER_ID
 from beautyrec.errors import EvaluationError, SchemaError, SourceError
@@ -107,17 +107,17 @@ def lift_from_parquet(
 ) -> list[Lift]:
     """The lift of each metric by each estimator, as `beautyrec.evaluation.lift.lifts` finds it, from one reading of files.
 
-    Rows are read some hundred thousand at a time. What is kept does not grow with the log, but for the heaviest 1 % of its
-    weights: sums over buckets of clusters, sums over weights, and a sketch of how many clusters there are. Whole clusters are
-    dealt to buckets by a hash of their id. Values are those of the same rows in memory. So are intervals and verdicts
-    where no two clusters share a bucket, as with a few hundred of them; with very many, intervals come from differences
-    between buckets, which estimate the same spread.
+    Rows are read some hundred thousand at a time, from one row group of a file after the other. What is kept does not grow
+    with the log, but for the heaviest 1 % of its weights: sums over buckets of clusters, sums over weights, and a sketch of
+    how many clusters there are. Whole clusters are dealt to buckets by a hash of their id. Values are those of the same
+    rows in memory. So are intervals and verdicts where no two clusters share a bucket, as with a few hundred of them; with
+    very many, intervals come from differences between buckets, which estimate the same spread.
 
     Each row is an impression and a request of its own. Metrics per viewer of a room are left out if None is given, as they
     need whole slates (`SlateEvidence.by_viewer`).
 
     Args:
-        path: a Parquet file, or a folder of them.
+        path: a Parquet file, or a folder of files that end in ``.parquet``.
         columns: what they are called.
         estimators: of those in `ROW_BY_ROW`; SNIPS, and DR where there is a model of the outcomes, if None.
         metrics: CTR, CVR, CTCVR and revenue per impression, as far as the outcomes allow, if None.
@@ -149,10 +149,10 @@ def lift_from_parquet(
     names = list(columns.outcomes)
     chosen = [metric for metric in _PER_IMPRESSION if set(metric.needs) <= set(names)] if metrics is None else metrics
     chosen = allowed(chosen, names)
-    data = _open(Path(path), columns)
-    keep = max(1, data.count_rows() // 100)
+    files = _files(Path(path))
+    keep = max(1, sum(_rows(file, columns) for file in files) // 100)
     total: Tally | None = None
-    for part in parts(data, columns):
+    for part in parts(files, columns):
         tally = Tally.of(part.evidence, part.hashed, estimators, buckets, keep)
         total = tally if total is None else total + tally
     if total is None:
@@ -160,23 +160,29 @@ def lift_from_parquet(
     return lifts_of(total.ledgers(), total.overlap(), chosen, rules or Rules())
 
 
-def parts(data: pad.Dataset, columns: LogColumns) -> Iterator[Part]:
-    """The rows of a dataset, in order, some hundred thousand at a time.
+def parts(files: Sequence[Path], columns: LogColumns) -> Iterator[Part]:
+    """The rows of Parquet files, in order, some hundred thousand at a time.
 
     Raises:
         SchemaError: as `lift_from_parquet`.
         EvaluationError: likewise.
     """
     start = 0
-    for batch in data.to_batches(columns=columns.names, batch_size=_AT_ONCE, batch_readahead=2, fragment_readahead=1):
-        if batch.num_rows == 0:
-            continue
+    for batch in _batches(files, columns.names):
         stop = start + batch.num_rows
         try:
             yield _part(batch, columns)
         except EvaluationError as error:
             raise EvaluationError(f"rows {start:,} to {stop - 1:,}, counted anew from 0: {error}") from None
         start = stop
+
+
+def _batches(files: Sequence[Path], names: list[str]) -> Iterator[pa.RecordBatch]:
+    """One row group after the other: a reader of several keeps what it has decoded until it is closed."""
+    for place in files:
+        with pq.ParquetFile(place) as file:
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(batch_size=_AT_ONCE, row_groups=[group], columns=names)
 
 
 def _part(batch: pa.RecordBatch, columns: LogColumns) -> Part:
@@ -209,18 +215,27 @@ def _check_estimators(estimators: Sequence[Estimator]) -> None:
         raise EvaluationError(f"estimators {[each.name for each in estimators]}: a name may be there only once.")
 
 
-def _open(path: Path, columns: LogColumns) -> pad.Dataset:
+def _files(path: Path) -> list[Path]:
+    """The file, or all in the folder by name."""
+    if not path.exists():
+        raise SourceError(f"'{path}' is not there.")
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise SourceError(f"'{path}' holds no file that ends in .parquet.")
+    return files
+
+
+def _rows(file: Path, columns: LogColumns) -> int:
+    """How many rows a file has, once all columns that are read are found in it."""
     try:
-        data = pad.dataset(path, format="parquet")
-        there = set(data.schema.names)
-    except FileNotFoundError:
-        raise SourceError(f"'{path}' is not there.") from None
+        with pq.ParquetFile(file) as opened:
+            rows, there = opened.metadata.num_rows, opened.schema_arrow.names
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"'{path}' cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+        raise SourceError(f"'{file}' cannot be read as Parquet: {str(error).splitlines()[0]}") from None
     missing = [name for name in columns.names if name not in there]
     if missing:
-        raise SchemaError(f"'{path}': columns {missing} are missing; there are {sorted(there)}.")
-    return data
+        raise SchemaError(f"'{file}': columns {missing} are missing; there are {sorted(there)}.")
+    return int(rows)
 
 
 def _numbers(batch: pa.RecordBatch, name: str) -> FloatArray:
