@@ -110,7 +110,7 @@ def test_no_clicks_and_no_orders_are_refused():
 
 
 def test_one_cluster_has_no_interval():
-    table = refused(slates(cluster=np.zeros(400)), "1 independent users")
+    table = refused(slates(cluster=np.zeros(400)), "1 independent clusters")
     assert table[["estimate", "ci_low", "ci_high"]].isna().all(axis=None)
 
 

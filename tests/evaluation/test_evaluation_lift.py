@@ -49,6 +49,7 @@ TRUE = {
     "cvr": (1 + TRUE_CTCVR) / (1 + TRUE_CTR) - 1,
     "room_conversion": TRUE_CTCVR,
     "revenue_per_viewer": TRUE_CTCVR,
+    "revenue_per_impression": TRUE_CTCVR,
 }
 
 
@@ -82,6 +83,9 @@ def test_values_are_the_formulas():
     assert table.loc[("ctr", "dr"), "target"] == pytest.approx(doubly)
     assert table.loc[("ctr", "dr"), "logging"] == pytest.approx(clicked.mean())
     assert table.loc[("ctr", "dr"), "estimate"] == pytest.approx(doubly / clicked.mean() - 1)
+    revenue = (weight * ordered).sum() * 7 / weight.sum()
+    assert table.loc[("revenue_per_impression", "snips"), "target"] == pytest.approx(revenue)
+    assert table.loc[("revenue_per_impression", "snips"), "logging"] == pytest.approx(7 * ordered.mean())
     assert table.loc[("room_conversion", "snips"), "target"] == pytest.approx((weight * ordered).sum() / weight.sum())
 
 
@@ -146,7 +150,7 @@ def test_one_cluster_is_refused():
     log = impressions(
         target=np.full(500, 0.5), logging=np.full(500, 0.5), clicked=rng.random(500) < 0.3, cluster=np.zeros(500)
     )
-    assert any("independent users" in reason for reason in refused(log).reasons)
+    assert any("independent clusters" in reason for reason in refused(log).reasons)
 
 
 def test_a_log_without_orders_refuses_conversion_but_not_clicks():

@@ -111,6 +111,7 @@ def test_every_metric_is_right_at_the_expectations(estimator):
     target, _ = expected_ledger(evidence, estimator)
     clicks, orders, revenue = (float((IN_TARGET @ EXPECTED[name]).sum()) for name in EXPECTED)
     truth = {"ctr": clicks / K, "cvr": orders / clicks, "ctcvr": orders / K, "revenue_per_viewer": revenue}
+    truth["revenue_per_impression"] = revenue / K
     for metric in METRICS:
         if metric.name in truth:
             assert metric.of(target) == pytest.approx(truth[metric.name], rel=1e-7)

@@ -16,6 +16,7 @@ from beautyrec.evaluation.estimate import Verdict
 from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.examination import exposure
 from beautyrec.evaluation.lift import lifts
+from beautyrec.evaluation.metrics import METRICS
 from beautyrec.evaluation.off_policy import (
     DR,
     IPS,
@@ -347,7 +348,7 @@ def logged(n=3000, seed=0):
 def test_all_of_them_give_lifts_with_intervals():
     evidence, truth = logged()
     found = lifts(evidence, estimators=list(HOLDS))
-    assert len(found) == 5 * len(HOLDS)
+    assert len(found) == len(METRICS) * len(HOLDS)
     for lift in found:
         assert lift.estimate is not None, lift.reasons
         if lift.metric == "ctr":

@@ -13,7 +13,7 @@ from beautyrec.serving import Scorer
 from beautyrec.simulate.config import SIMULATED
 
 SMALL = Path(__file__).with_name("small.toml")
-METRICS = {"ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer"}
+METRICS = {"ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer", "revenue_per_impression"}
 
 
 @pytest.fixture(scope="module")

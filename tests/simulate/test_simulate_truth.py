@@ -90,6 +90,7 @@ def metrics(total: np.ndarray, requests: float) -> dict[str, float]:
         "room_conversion": buyers / requests,
         "orders_per_viewer": orders / requests,
         "revenue_per_viewer": revenue / requests,
+        "revenue_per_impression": revenue / impressions,
         "margin_per_viewer": margin / requests,
     }
 

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from beautyrec.campaign.clusters import ClusterBy, by_user
 from beautyrec.data.slates import Slates
 from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.examination import ExaminationCurve, exposure
@@ -32,10 +33,11 @@ class HeldRooms:
     Args:
         slates: the requests, B of them, with the logging policy's chances on the shelves.
         logging: [B, K] chance of each shown product at its position under the logging policy.
-        rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over viewers.
+        rewards: a model of the outcomes for the doubly robust estimator, cross-fitted over clusters.
         seed: of the slates drawn to average that model over a target policy.
         draws: [B, C] estimated chances to draw each product first, where the log does not have them; every lift then says
             so. Those of the shelves if None.
+        cluster: what is independent of each other; see `beautyrec.campaign.clusters`.
     """
 
     slates: Slates
@@ -43,9 +45,12 @@ class HeldRooms:
     rewards: RewardModel
     seed: int = 0
     draws: FloatArray | None = None
+    cluster: ClusterBy = by_user
 
     @classmethod
-    def of(cls, slates: Slates, *, seed: int = 0, draws: FloatArray | None = None) -> Self:
+    def of(
+        cls, slates: Slates, *, seed: int = 0, draws: FloatArray | None = None, cluster: ClusterBy = by_user
+    ) -> Self:
         """Held rooms from logged requests.
 
         Args:
@@ -53,15 +58,16 @@ class HeldRooms:
             seed: of folds and draws.
             draws: [B, C] estimated chances of the logging policy to draw each product first
                 (`beautyrec.evaluation.propensities.EstimatedDraws`); those of the shelves if None.
+            cluster: what intervals and folds take as independent: `by_user`, `by_room`, `by_request`, or any other id.
 
         Raises:
-            EvaluationError: fewer viewers than folds of the outcome model.
+            EvaluationError: fewer clusters than folds of the outcome model.
         """
         chances = slates.shelves.draw_probability[slates.room_ix] if draws is None else draws
         rewards = ItemPositionRates(seed=seed).fit(
-            _shown_items(slates), _outcomes(slates), slates.user_id, len(slates.shelves.items)
+            _shown_items(slates), _outcomes(slates), cluster(slates), len(slates.shelves.items)
         )
-        return cls(slates, position_marginals(chances, slates.shown), rewards, seed, draws)
+        return cls(slates, position_marginals(chances, slates.shown), rewards, seed, draws, cluster)
 
     def __len__(self) -> int:
         return len(self.slates)
@@ -113,7 +119,7 @@ class HeldRooms:
             target=position_marginals(draw_probability, slates.shown),
             logging=self.logging,
             outcomes=_outcomes(slates),
-            cluster=slates.user_id,
+            cluster=self.cluster(slates),
             shown=slates.shown >= 0,
             expected=(self.rewards.logged(_shown_items(slates)), self.rewards.at_positions(rates)),
         )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.action_scan import ActionScan, scan_actions
 from beautyrec.evaluation.evidence import Control, Outcomes, SlateEvidence, check_chances
 from beautyrec.types import FloatArray, IntArray
 
@@ -50,7 +51,8 @@ class BanditLog:
         if self.logging.shape[0] != n or self.logging.ndim > 2:
             raise EvaluationError(f"logging has shape {self.logging.shape}; expected ({n},) or ({n}, A).")
         if self.logging.ndim == 2:
-            self._check_distribution("logging", self.logging)
+            self._check_shape("logging", self.logging)
+            self._check_chances("logging", self.logging, scan_actions(self.logging, (), self.action))
         elif self.group is not None:
             raise EvaluationError("groups need the chances of all actions: pass logging as [n, A].")
         for name in self.outcomes.names:
@@ -67,21 +69,31 @@ class BanditLog:
         Raises:
             EvaluationError: as the class, for the target and the model.
         """
-        self._check_distribution("target", target)
+        self._check_shape("target", target)
         if expected is not None:
             for name in expected.names:
                 if expected.of(name).shape != target.shape:
                     raise EvaluationError(f"expected {name}: shape {expected.of(name).shape}, not {target.shape}.")
         propensity = self.logging if self.logging.ndim == 1 else self._shown(self.logging)[:, 0]
-        pair = None if expected is None else (_each(expected, self._shown), _each(expected, _mean_under(target)))
+        names = () if expected is None else expected.names
+        arrays = [target, *(() if expected is None else (expected.of(name) for name in names))]
+        scan = scan_actions(target, arrays, self.action)
+        self._check_chances("target", target, scan)
+        logged, mean = ([column[:, None] for column in part] for part in (scan.shown, scan.means))
+        pair = None
+        if expected is not None:
+            pair = (
+                Outcomes(**dict(zip(names, logged[1:], strict=True))),
+                Outcomes(**dict(zip(names, mean[1:], strict=True))),
+            )
         plain = SlateEvidence.of(
-            target=self._shown(target),
+            target=logged[0],
             logging=propensity[:, None],
             outcomes=_each(self.outcomes, lambda values: values[:, None]),
             cluster=np.arange(len(self.action)) if self.cluster is None else self.cluster,
             expected=pair,
         )
-        weight, controls = self._group_weight(target), self._controls(target)
+        weight, controls = self._group_weight(target), self._controls(target, Control(logged[0], mean[0]))
         return replace(plain, group_weight=weight, controls=controls, estimated=self.estimated)
 
     def _shown(self, values: FloatArray) -> FloatArray:
@@ -100,35 +112,39 @@ class BanditLog:
         weight: FloatArray = wanted / logged
         return weight
 
-    def _controls(self, target: FloatArray) -> tuple[Control, ...]:
+    def _controls(self, target: FloatArray, of_target: Control) -> tuple[Control, ...]:
         """The target policy's chance of an item, and the logarithm of the logging policy's where all are known.
 
         Items that the logging policy cannot show count 0: no weighted mean could have shown them.
         """
-        mean = _mean_under(target)
         if self.logging.ndim == 1:
-            return (Control(self._shown(target), mean(target)),)
+            return (of_target,)
+        mean = _mean_under(target)
         possible = self.logging > 0
         chance = np.where(possible, target, 0.0)
         told = np.where(possible, np.log(np.maximum(self.logging, _LEAST)), 0.0)
         return tuple(Control(self._shown(part), mean(part)) for part in (chance, told))
 
-    def _check_distribution(self, name: str, chances: FloatArray) -> None:
+    def _check_shape(self, name: str, chances: FloatArray) -> None:
         if chances.ndim != 2 or len(chances) != len(self.action):
             raise EvaluationError(f"{name} has shape {chances.shape}; expected ({len(self.action)}, A).")
         if self.logging.ndim == 2 and chances.shape != self.logging.shape:
             raise EvaluationError(f"{name} has shape {chances.shape}, logging {self.logging.shape}; they must agree.")
-        check_chances(name, chances, "[0, 1]", (chances >= 0) & (chances <= 1 + 1e-9))
-        off = np.abs(chances.sum(axis=1) - 1)
+        if self.action.min() < 0 or self.action.max() >= chances.shape[1]:
+            raise EvaluationError(
+                f"action is from {self.action.min()} to {self.action.max()}; A is {chances.shape[1]}."
+            )
+
+    def _check_chances(self, name: str, chances: FloatArray, scan: ActionScan) -> None:
+        """Raises where chances are out of range or do not sum to 1."""
+        if not (scan.least >= 0 and scan.largest <= 1 + 1e-9):  # NaN is neither
+            check_chances(name, chances, "[0, 1]", (chances >= 0) & (chances <= 1 + 1e-9))
+        off = np.abs(scan.total - 1)
         if (off > 1e-6).any():
             row = int(off.argmax())
             raise EvaluationError(
                 f"{name}: the chances of {int((off > 1e-6).sum())} of {len(off)} rounds do not sum to 1; row {row} sums to "
-                f"{chances[row].sum():.6g}."
-            )
-        if self.action.min() < 0 or self.action.max() >= chances.shape[1]:
-            raise EvaluationError(
-                f"action is from {self.action.min()} to {self.action.max()}; A is {chances.shape[1]}."
+                f"{scan.total[row]:.6g}."
             )
 
 

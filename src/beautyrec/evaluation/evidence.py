@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from beautyrec.errors import EvaluationError
+from beautyrec.evaluation.moments import Grouping
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 OUTCOMES = ("clicked", "ordered", "revenue")
@@ -142,6 +144,15 @@ class SlateEvidence:
         for number, control in enumerate(self.controls):
             self._check(f"controls[{number}].logged", control.logged)
             self._check(f"controls[{number}].target", control.target)
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """Which cluster each row belongs to.
+
+        Raises:
+            EvaluationError: ids that are missing.
+        """
+        return Grouping.of(self.cluster)
 
     @classmethod
     def of(

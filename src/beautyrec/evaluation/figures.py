@@ -32,6 +32,7 @@ METRICS: Final = {
     "ctcvr": "CTCVR",
     "room_conversion": "room conversion",
     "revenue_per_viewer": "revenue per viewer",
+    "revenue_per_impression": "revenue per impression",
 }
 """The metrics of lift in words."""
 

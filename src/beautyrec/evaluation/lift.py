@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.estimate import Estimate, Lift, Verdict
 from beautyrec.evaluation.evidence import SlateEvidence
-from beautyrec.evaluation.intervals import Jackknife
+from beautyrec.evaluation.intervals import LEAVE_ONE_OUT, Interval, check_confidence
 from beautyrec.evaluation.metrics import METRICS, Metric
 from beautyrec.evaluation.off_policy import DR, SNIPS, Estimator, OwnWeights
 from beautyrec.evaluation.overlap import THRESHOLDS, Finding, Overlap, Thresholds, judge
@@ -32,6 +33,42 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How intervals and verdicts are made.
+
+    Args:
+        interval: of the ratio of the two policies.
+        confidence: chance of the intervals to cover, between 0 and 1.
+        limits: where trust ends.
+
+    Raises:
+        EvaluationError: confidence is not between 0 and 1.
+    """
+
+    interval: Interval = LEAVE_ONE_OUT
+    confidence: float = 0.95
+    limits: Thresholds = THRESHOLDS
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+
+
+def allowed(metrics: Sequence[Metric] | None, outcomes: Sequence[str]) -> list[Metric]:
+    """The metrics, or all that these outcomes allow if None.
+
+    Raises:
+        EvaluationError: a metric needs an outcome that is not there.
+    """
+    have = set(outcomes)
+    if metrics is None:
+        return [metric for metric in METRICS if have.issuperset(metric.needs)]
+    for metric in metrics:
+        if not have.issuperset(metric.needs):
+            raise EvaluationError(f"metric '{metric.name}' needs {list(metric.needs)}; the log has {sorted(have)}.")
+    return list(metrics)
+
+
 def lifts(
     evidence: SlateEvidence,
     *,
@@ -39,11 +76,12 @@ def lifts(
     metrics: Sequence[Metric] | None = None,
     confidence: float = 0.95,
     limits: Thresholds = THRESHOLDS,
+    interval: Interval = LEAVE_ONE_OUT,
 ) -> list[Lift]:
     """The lift of each metric by each estimator.
 
-    Lift is ``target / logging - 1``, both from the same log, so that what moves both drops out. Its interval is found for
-    ``log(target / logging)``, from leave-one-cluster-out values (`beautyrec.evaluation.intervals`).
+    Lift is ``target / logging - 1``, both from the same log, so that what moves both drops out. Its interval is that of the
+    ratio, less 1; there are several ways to it (`beautyrec.evaluation.intervals`).
 
     Args:
         evidence: the log, weighted towards the target policy.
@@ -51,6 +89,7 @@ def lifts(
         metrics: all that the log's outcomes allow, if None.
         confidence: chance of the intervals to cover, between 0 and 1.
         limits: where trust ends.
+        interval: how intervals are made; from leave-one-cluster-out values if not given.
 
     Raises:
         EvaluationError: a metric needs an outcome that the log does not have, or DR has no model.
@@ -65,23 +104,36 @@ def lifts(
         >>> str(lift.verdict), lift.estimate.ci_low < 0.18 / 0.15 - 1 < lift.estimate.ci_high
         ('trust', True)
     """
-    if not 0 < confidence < 1:
-        raise EvaluationError(f"confidence is {confidence}; it must be between 0 and 1, 0.95 for instance.")
-    have = set(evidence.outcomes.names)
-    metrics = [metric for metric in METRICS if have.issuperset(metric.needs)] if metrics is None else metrics
-    for metric in metrics:
-        if not have.issuperset(metric.needs):
-            raise EvaluationError(f"metric '{metric.name}' needs {list(metric.needs)}; the log has {sorted(have)}.")
+    rules = Rules(interval, confidence, limits)
+    metrics = allowed(metrics, evidence.outcomes.names)
     if estimators is None:
         estimators = (SNIPS(),) if evidence.expected_logged is None else (SNIPS(), DR())
-    overlaps = _overlaps(evidence, estimators)
     ledgers = [(estimator.name, Ledger.of(evidence, estimator)) for estimator in estimators]
+    return lifts_of(ledgers, _overlaps(evidence, estimators), metrics, rules, _estimated(evidence))
+
+
+def lifts_of(
+    ledgers: Sequence[tuple[str, Ledger]],
+    overlaps: Sequence[Overlap],
+    metrics: Sequence[Metric],
+    rules: Rules,
+    known: Sequence[Finding] = (),
+) -> list[Lift]:
+    """The lifts of sums that were made already, by metric and then by estimator.
+
+    Args:
+        ledgers: the name and the sums of each estimator.
+        overlaps: what the weights of each estimator show of the log that its sums were made from.
+        metrics: to value.
+        rules: how intervals and verdicts are made.
+        known: what else speaks against trust.
+    """
     result = []
     for metric in metrics:
-        estimates = {name: _estimate(ledger, metric, confidence) for name, ledger in ledgers}
-        shared = [*_disagreement(list(estimates.values()), limits), *_estimated(evidence)]
+        estimates = {name: _estimate(ledger, metric, rules.confidence, rules.interval) for name, ledger in ledgers}
+        shared = [*_disagreement(list(estimates.values()), rules.limits), *known]
         for (name, ledger), overlap in zip(ledgers, overlaps, strict=True):
-            findings = [*overlap.findings(metric.events, limits), *shared]
+            findings = [*overlap.findings(metric.events, rules.limits), *shared]
             result.append(_lift(metric, name, ledger, estimates[name], findings, overlap))
     return result
 
@@ -93,11 +145,13 @@ def lift_table(
     metrics: Sequence[Metric] | None = None,
     confidence: float = 0.95,
     limits: Thresholds = THRESHOLDS,
+    interval: Interval = LEAVE_ONE_OUT,
 ) -> pd.DataFrame:
     """`lifts` as a frame: one row a metric and estimator.
 
     Columns: ``metric``, ``estimator``, ``target`` and ``logging`` (values of the metric), ``estimate`` (the lift),
-    ``ci_low``, ``ci_high``, ``n`` (impressions), ``clusters`` (users), ``effective_n``, ``verdict``, ``reasons`` (one text).
+    ``ci_low``, ``ci_high``, ``n`` (impressions), ``clusters`` (users, as a rule), ``effective_n``, ``verdict``, and ``reasons``
+    in one text.
     Numbers that cannot be computed are ``<NA>``; their verdict is *refuse* and the reason is given.
 
     Args:
@@ -106,13 +160,15 @@ def lift_table(
         metrics: likewise.
         confidence: likewise.
         limits: likewise.
+        interval: likewise.
 
     Raises:
         EvaluationError: as `lifts`.
     """
-    found = lifts(evidence, estimators=estimators, metrics=metrics, confidence=confidence, limits=limits)
-    n = int(evidence.shown.sum())
-    clusters = len(np.unique(evidence.cluster))
+    found = lifts(
+        evidence, estimators=estimators, metrics=metrics, confidence=confidence, limits=limits, interval=interval
+    )
+    n, clusters = int(evidence.shown.sum()), evidence.grouping.count
     rows = [_row(lift, n, clusters) for lift in found]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = ("target", "logging", "estimate", "ci_low", "ci_high", "effective_n")
@@ -133,27 +189,14 @@ def _overlaps(evidence: SlateEvidence, estimators: Sequence[Estimator]) -> list[
     return [usual if weight is None else Overlap.of(evidence, weight) for weight in own]
 
 
-def _estimate(ledger: Ledger, metric: Metric, confidence: float) -> Estimate | Finding:
-    """The lift with its interval, or why there is none.
-
-    The logarithm needs positive values, with any cluster left out as well. Doubly robust values of rare events may not be;
-    the interval is then that of the ratio itself.
-    """
+def _estimate(ledger: Ledger, metric: Metric, confidence: float, interval: Interval) -> Estimate | Finding:
+    """The lift with its interval, or why there is none."""
     target, logging = ledger.values(metric)
     try:
-        try:
-            knife = Jackknife.of(ledger.sums, lambda means: np.log(target(means) / logging(means)))
-            with np.errstate(over="ignore"):
-                value, (low, high), scale = np.expm1(knife.value), np.expm1(knife.interval(confidence)), "log ratio"
-            if not np.isfinite(high):
-                raise EvaluationError("the interval has no upper end")
-        except EvaluationError:
-            knife = Jackknife.of(ledger.sums, lambda means: target(means) / logging(means) - 1)
-            value, (low, high), scale = knife.value, knife.interval(confidence), "ratio"
+        ends = interval.ratio(ledger, target, logging, confidence)
     except EvaluationError as error:
         return Verdict.REFUSE, str(error)
-    method = f"jackknife over clusters of the {scale}, {confidence:.0%}"
-    return Estimate(float(value), max(float(low), -1.0), float(high), len(ledger.sums), "relative", method)
+    return Estimate(ends.value - 1, max(ends.low - 1, -1.0), ends.high - 1, ledger.clusters, "relative", ends.method)
 
 
 def _disagreement(estimates: Sequence[Estimate | Finding], limits: Thresholds) -> list[Finding]:

@@ -59,4 +59,11 @@ REVENUE_PER_VIEWER = Metric(
     "ordered",
     ("ordered", "revenue"),
 )
-METRICS = (CTR, CVR, CTCVR, ROOM_CONVERSION, REVENUE_PER_VIEWER)
+REVENUE_PER_IMPRESSION = Metric(
+    "revenue_per_impression",
+    "money per impression",
+    lambda t: t.revenue / t.impressions,
+    "ordered",
+    ("ordered", "revenue"),
+)
+METRICS = (CTR, CVR, CTCVR, ROOM_CONVERSION, REVENUE_PER_VIEWER, REVENUE_PER_IMPRESSION)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.estimate import Verdict
 from beautyrec.evaluation.evidence import SlateEvidence
-from beautyrec.evaluation.moments import Moments, cluster_sums
+from beautyrec.evaluation.moments import Moments
+from beautyrec.evaluation.weight_sums import WeightSums, kish
 from beautyrec.types import FloatArray
 
 Finding = tuple[Verdict, str]
@@ -42,7 +44,7 @@ class Thresholds:
     """How far the mean weight may be from 1 in any case: a log whose weights are off by half does not show this policy,
     even where a huge standard error would allow for it."""
     clusters: tuple[int, int] = (50, 10)
-    """Users at least: standard errors come from their differences."""
+    """Users (or rooms, if intervals are by room) at least: standard errors come from their differences."""
     disagreement: float = 0.5
     """Difference of two estimators at most, in half-widths of the wider interval: both see the same clicks, so they should be
     much closer to each other than to the truth."""
@@ -57,7 +59,7 @@ class Overlap:
 
     Args:
         impressions: shown.
-        clusters: users.
+        clusters: users, as a rule.
         mean_weight: 1 in expectation.
         mean_weight_z: how many standard errors it is off, by cluster.
         effective_n: ``(sum w)^2 / sum w^2`` (Kish 1965): impressions of the target policy's own that would tell as much.
@@ -98,24 +100,38 @@ class Overlap:
         """
         own = weight is not None
         evidence = evidence if weight is None else replace(evidence, weight=weight)
-        weight = evidence.weight[evidence.shown]
-        total = float(weight.sum())
-        top = max(1, len(weight) // 100)
-        heaviest = float(np.partition(weight, len(weight) - top)[-top:].sum())
-        names = evidence.outcomes.names
-        outcomes = {name: evidence.outcomes.of(name)[evidence.shown] for name in names}
-        mean, z, clusters = _mean_weight(evidence)
+        row_weight = (evidence.weight * evidence.shown).sum(axis=1)
+        sums = evidence.grouping.sums([row_weight, evidence.shown.sum(axis=1, dtype=np.float64)])
+        found = cls.of_sums(WeightSums.of(evidence), Moments.of(sums), len(sums))
+        return replace(found, effective_n=_between_clusters(sums)) if own else found
+
+    @classmethod
+    def of_sums(cls, sums: WeightSums, by_cluster: Moments, clusters: int) -> Overlap:
+        """The overlap from sums that were made already, of parts of a log perhaps.
+
+        Args:
+            sums: over all impressions, with the heaviest 1 % of the weights.
+            by_cluster: moments of the weight and of the impressions, over clusters or parts that hold whole ones.
+            clusters: how many there are.
+
+        Raises:
+            EvaluationError: nothing was shown.
+        """
+        if sums.impressions == 0:
+            raise EvaluationError("nothing was shown in this log: there is not one impression to weight.")
+        mean = by_cluster.value(lambda means: means[0] / means[1])
+        error = by_cluster.variance(lambda means: means[0] / means[1]) ** 0.5
         return cls(
-            impressions=len(weight),
+            impressions=sums.impressions,
             clusters=clusters,
             mean_weight=mean,
-            mean_weight_z=z,
-            effective_n=_between_clusters(evidence) if own else _kish(weight),
-            largest_weight=float(weight.max()),
-            largest_share=float(weight.max()) / total if total > 0 else 1.0,
-            top_share=heaviest / total if total > 0 else 1.0,
-            events={name: int((outcome > 0).sum()) for name, outcome in outcomes.items()},
-            effective_events={name: _kish(weight * outcome) for name, outcome in outcomes.items()},
+            mean_weight_z=(mean - 1) / error if error > 0 else 0.0,
+            effective_n=kish(sums.total, sums.squares),
+            largest_weight=sums.largest,
+            largest_share=sums.share(sums.largest),
+            top_share=sums.share(float(sums.heaviest.sum())),
+            events=sums.events,
+            effective_events={name: kish(*parts) for name, parts in sums.weighted.items()},
         )
 
     def findings(self, event: str, limits: Thresholds = THRESHOLDS) -> list[Finding]:
@@ -159,7 +175,7 @@ class Overlap:
             yield from _at_least(
                 effective, limits.effective_events, f"the log's {count:,} {noun} count as {effective:.1f} effectively"
             )
-        yield from _at_least(self.clusters, limits.clusters, f"there are only {self.clusters} independent users")
+        yield from _at_least(self.clusters, limits.clusters, f"there are only {self.clusters} independent clusters")
 
 
 def judge(findings: list[Finding]) -> tuple[Verdict, tuple[str, ...]]:
@@ -184,27 +200,11 @@ def _at_most(value: float, limits: tuple[float, float], reason: str) -> Iterator
     yield from _at_least(-value, (-limits[0], -limits[1]), reason)
 
 
-def _kish(weight: FloatArray) -> float:
-    squares = float((weight**2).sum())
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def _between_clusters(evidence: SlateEvidence) -> float:
-    """Impressions over the design effect of weights that clusters share."""
-    rows = np.stack([(evidence.weight * evidence.shown).sum(axis=1), evidence.shown.sum(axis=1)], axis=1)
-    weight, shown = cluster_sums(rows, evidence.cluster).T
+def _between_clusters(sums: FloatArray) -> float:
+    """Impressions over the design effect of weights that clusters share, from their sums [G, 2] of weight and impressions."""
+    weight, shown = sums.T
     if weight.sum() == 0:
         return 0.0
     n = float(shown.sum())
     away = weight - shown * (weight.sum() / n)
     return n / (1 + n * float((away**2).sum()) / float(weight.sum()) ** 2)
-
-
-def _mean_weight(evidence: SlateEvidence) -> tuple[float, float, int]:
-    """Mean weight, its distance from 1 in standard errors by cluster, and the number of clusters."""
-    shown = evidence.shown.sum(axis=1)
-    rows = np.stack([(evidence.weight * evidence.shown).sum(axis=1), shown], axis=1).astype(np.float64)
-    moments = Moments.of(cluster_sums(rows, evidence.cluster))
-    mean = moments.value(lambda means: means[0] / means[1])
-    error = moments.variance(lambda means: means[0] / means[1]) ** 0.5
-    return mean, (mean - 1) / error if error > 0 else 0.0, moments.count

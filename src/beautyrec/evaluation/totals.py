@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from beautyrec.evaluation.evidence import OUTCOMES, SlateEvidence
 from beautyrec.evaluation.metrics import Metric, Totals
-from beautyrec.evaluation.moments import Moments, cluster_sums
+from beautyrec.evaluation.moments import Columns
 from beautyrec.evaluation.off_policy import Estimator, PositionValues, ValuesBuyers
 from beautyrec.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class Ledger(Columns):
     """Sums a cluster of everything that the metrics of one estimator need.
 
     Whether a viewer of a room buys at all is not a sum over positions. It is valued by ``1 - prod_k (1 - d_k)`` with
@@ -34,70 +33,64 @@ class Ledger:
     Args:
         names: [m] names of the columns.
         sums: [G, m] sums over each cluster.
+        held: clusters in all rows together; one a row if None.
     """
-
-    names: tuple[str, ...]
-    sums: FloatArray
 
     @classmethod
     def of(cls, evidence: SlateEvidence, estimator: Estimator) -> Ledger:
         """The ledger of one estimator on one log."""
-        outcomes = evidence.outcomes.names
-        columns = {"requests": np.ones(len(evidence.weight)), "impressions": evidence.shown.sum(axis=1)}
-        for name in outcomes:
-            values = estimator.per_position(evidence, name)
-            columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
-            columns |= _valued(name, values, evidence.shown)
-            if name == "ordered":
-                columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
-                if isinstance(estimator, ValuesBuyers):
-                    columns |= _valued("converted", estimator.buyers(evidence), evidence.shown)
-                else:
-                    columns |= _unconverted(values)
-        rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
-        return cls(tuple(columns), cluster_sums(rows, evidence.cluster))
-
-    @cached_property
-    def moments(self) -> Moments:
-        """Moments of the columns over clusters."""
-        return Moments.of(self.sums)
+        columns = row_columns(evidence, estimator)
+        return cls(tuple(columns), evidence.grouping.sums(list(columns.values())))
 
     def logging(self, means: Any) -> Totals:
         """Totals of the log as functions of the column means [m]."""
-        column = self._named(means)
+        column = self.named(means)
         outcomes = {name: column.get(f"logged {name}", 0.0) for name in (*OUTCOMES, "converted")}
         return Totals(column["requests"], column["impressions"], **outcomes)
 
     def target(self, means: Any) -> Totals:
         """Totals under the target policy as functions of the column means [m]."""
-        column = self._named(means)
-        clicked, ordered, revenue = (self._total(column, name) for name in OUTCOMES)
+        column = self.named(means)
+        clicked, ordered, revenue = (total(column, name) for name in OUTCOMES)
         requests, impressions = column["requests"], column["impressions"]
-        if "plain converted" in column:
-            return Totals(requests, impressions, clicked, ordered, revenue, self._total(column, "converted"))
+        if any(name.startswith("weighted converted") for name in self.names):
+            return Totals(requests, impressions, clicked, ordered, revenue, total(column, "converted"))
         powers = [name for name in self.names if name.startswith("unconverted")]
         u = _scale(column, "ordered")
-        unconverted = sum(column[name] * u**power for power, name in enumerate(powers))
+        unconverted = sum(column[name] * u ** int(name.split()[1]) for name in powers)
         return Totals(requests, impressions, clicked, ordered, revenue, requests - unconverted)
 
     def values(self, metric: Metric) -> tuple[Any, Any]:
         """The metric under the target and the logging policy, each a function of the column means."""
         return (lambda means: metric.of(self.target(means))), (lambda means: metric.of(self.logging(means)))
 
-    def _total(self, column: Mapping[str, Any], name: str) -> Any:
-        """What is plain, and what is weighted over its divisors; 0 for an outcome that is not there."""
-        parts = [part.removeprefix("weighted ") for part in self.names if part.startswith(f"weighted {name}")]
-        return column.get(f"plain {name}", 0.0) + sum(
-            column[f"weighted {part}"] * _scale(column, part) for part in parts
-        )
 
-    def _named(self, means: Any) -> Mapping[str, Any]:
-        return dict(zip(self.names, means, strict=True))
+def row_columns(evidence: SlateEvidence, estimator: Estimator) -> dict[str, FloatArray]:
+    """Each column of the ledger, [B] one value a row of the log.
+
+    A column ``plain`` that is 0 throughout, as that of every estimator without a model, is left out, and so are powers that
+    do not occur: a column that is not there counts 0.
+    """
+    columns = {"requests": np.ones(len(evidence.weight)), "impressions": evidence.shown.sum(axis=1, dtype=np.float64)}
+    for name in evidence.outcomes.names:
+        values = estimator.per_position(evidence, name)
+        columns[f"logged {name}"] = (evidence.outcomes.of(name) * evidence.shown).sum(axis=1)
+        columns |= value_columns(values, name, evidence.shown)
+        if name == "ordered":
+            columns["logged converted"] = (columns["logged ordered"] > 0).astype(np.float64)
+            if isinstance(estimator, ValuesBuyers):
+                columns |= value_columns(estimator.buyers(evidence), "converted", evidence.shown)
+            else:
+                columns |= _unconverted(values)
+    return columns
 
 
-def _valued(name: str, values: PositionValues, shown: BoolArray) -> dict[str, FloatArray]:
-    """Columns of one outcome: what is plain, what is weighted and its divisor; the last two for each group."""
-    columns = {f"plain {name}": values.plain.sum(axis=1)}
+def value_columns(values: PositionValues, name: str, shown: BoolArray) -> dict[str, FloatArray]:
+    """The columns that value one outcome under the target policy, [B] each.
+
+    What is plain, what is weighted and its divisor; the last two for each group.
+    """
+    columns = {f"plain {name}": values.plain.sum(axis=1)} if values.plain.any() else {}
     if values.divisor is None or values.group is None:
         columns[f"weighted {name}"] = values.weighted.sum(axis=1)
         if values.divisor is not None:
@@ -109,6 +102,18 @@ def _valued(name: str, values: PositionValues, shown: BoolArray) -> dict[str, Fl
         columns[f"divisor {name} {group}"] = (values.divisor * own).sum(axis=1)
         columns[f"shown {name} {group}"] = own.sum(axis=1)
     return columns
+
+
+def total(column: Mapping[str, Any], name: str) -> Any:
+    """What is plain, and what is weighted over its divisors; 0 for an outcome that is not there.
+
+    Args:
+        column: the columns of `value_columns` by name, or their means.
+        name: of the outcome.
+    """
+    parts = [part.removeprefix("weighted ") for part in column if part.startswith(f"weighted {name}")]
+    weighted = sum(column[f"weighted {part}"] * _scale(column, part) for part in parts)
+    return column.get(f"plain {name}", 0.0) + weighted
 
 
 def _scale(column: Mapping[str, Any], part: str) -> Any:

@@ -18,7 +18,16 @@ from beautyrec.simulate.response import Grounds, Places, Response
 from beautyrec.simulate.rooms import Schedule
 from beautyrec.types import FloatArray, IntArray
 
-METRICS = ("ctr", "cvr", "ctcvr", "room_conversion", "orders_per_viewer", "revenue_per_viewer", "margin_per_viewer")
+METRICS = (
+    "ctr",
+    "cvr",
+    "ctcvr",
+    "room_conversion",
+    "orders_per_viewer",
+    "revenue_per_viewer",
+    "revenue_per_impression",
+    "margin_per_viewer",
+)
 """The metrics of a `Truth`."""
 
 _CHUNK = 4096
@@ -30,6 +39,7 @@ _RATIOS = {
     "room_conversion": ("buyers", "requests"),
     "orders_per_viewer": ("orders", "requests"),
     "revenue_per_viewer": ("revenue", "requests"),
+    "revenue_per_impression": ("revenue", "impressions"),
     "margin_per_viewer": ("margin", "requests"),
 }
 
@@ -53,6 +63,7 @@ class Truth:
         room_conversion: share of viewers of a room who order anything in it.
         orders_per_viewer: orders per request.
         revenue_per_viewer: in the catalogue's currency.
+        revenue_per_impression: likewise, for each item shown.
         margin_per_viewer: revenue less the cost of what was ordered.
         requests: number of requests it is the mean over.
         slates: slates drawn for each request; 1 and no error where they were given.
@@ -65,6 +76,7 @@ class Truth:
     room_conversion: Expected
     orders_per_viewer: Expected
     revenue_per_viewer: Expected
+    revenue_per_impression: Expected
     margin_per_viewer: Expected
     requests: int
     slates: int

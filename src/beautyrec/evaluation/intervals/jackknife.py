@@ -15,12 +15,14 @@ DiCiccio and Efron's ABC) balanced the two tails better, but covered no better a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan, exp, lgamma, pi, sqrt, tan
+from math import sqrt
 
 import numpy as np
 
 from beautyrec.errors import EvaluationError
-from beautyrec.evaluation.moments import Smooth
+from beautyrec.evaluation.intervals.base import Ends
+from beautyrec.evaluation.intervals.student import student_quantile
+from beautyrec.evaluation.moments import Columns, Smooth
 from beautyrec.types import FloatArray
 
 
@@ -89,26 +91,30 @@ class Jackknife:
         return self.value - half_width, self.value + half_width
 
 
-def student_quantile(probability: float, degrees: float) -> float:
-    """Quantile of Student's t, for a ``probability`` of at least one half.
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """The interval of a ratio from leave-one-cluster-out values of its logarithm; the default.
 
-    With ``t = sqrt(degrees) tan(angle)`` the density becomes a power of the cosine; its integral (32 Gauss–Legendre nodes)
-    is brought to ``probability`` by bisection over the angle.
-
-    Args:
-        probability: at least 0.5, below 1.
-        degrees: degrees of freedom, above 0, not necessarily whole.
+    The logarithm needs positive values, with any cluster left out as well. Doubly robust values of rare events may not be;
+    the interval is then that of the ratio itself.
 
     Examples:
-        >>> round(student_quantile(0.975, 10), 3)
-        2.228
+        >>> sums = np.array([[2.0, 1.0], [3.0, 2.0], [5.0, 2.0], [4.0, 2.0]])
+        >>> ends = LeaveOneOut().ratio(Columns(("a", "b"), sums), lambda m: m[0], lambda m: m[1])
+        >>> ends.value, ends.low < 2 < ends.high
+        (2.0, True)
     """
-    nodes, weights = np.polynomial.legendre.leggauss(32)
-    constant = exp(lgamma((degrees + 1) / 2) - lgamma(degrees / 2)) / sqrt(pi)
-    low, high = 0.0, min(pi / 2, atan(40 / sqrt(degrees))) if degrees > 30 else pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        angles = middle * (nodes + 1) / 2
-        below = 0.5 + constant * middle / 2 * float(weights @ np.cos(angles) ** (degrees - 1))
-        low, high = (middle, high) if below < probability else (low, middle)
-    return sqrt(degrees) * tan((low + high) / 2)
+
+    def ratio(self, columns: Columns, above: Smooth, below: Smooth, confidence: float = 0.95) -> Ends:
+        """See `beautyrec.evaluation.intervals.base.Interval.ratio`."""
+        try:
+            knife = Jackknife.of(columns.sums, lambda means: np.log(above(means) / below(means)))
+            with np.errstate(over="ignore"):
+                value, (low, high), scale = np.exp(knife.value), np.exp(knife.interval(confidence)), "log ratio"
+            if not np.isfinite(high):
+                raise EvaluationError("the interval has no upper end")
+        except EvaluationError:
+            knife = Jackknife.of(columns.sums, lambda means: above(means) / below(means))
+            value, (low, high), scale = knife.value, knife.interval(confidence), "ratio"
+        method = f"jackknife over clusters of the {scale}, {confidence:.0%}"
+        return Ends(float(value), float(low), float(high), method)
