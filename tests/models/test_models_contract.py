@@ -6,7 +6,8 @@ import pytest
 
 from beautyrec.models.als import ALS
 from beautyrec.models.bpr import BPR
-from beautyrec.models.item_knn import BM25, ItemKNN
+from beautyrec.models.item_knn import ItemKNN
+from beautyrec.models.weighting import BM25
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
@@ -29,7 +30,7 @@ class TestItemKNN(RecommenderContract):
 
 
 class TestItemKNNWithBM25(RecommenderContract):
-    learner = ItemKNN(neighbours=10, bm25=BM25(), decay=1.0)
+    learner = ItemKNN(neighbours=10, weighting=BM25(), decay=1.0)
 
 
 class TestALS(RecommenderContract):

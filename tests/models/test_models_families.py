@@ -17,7 +17,8 @@ from beautyrec.models import item_knn
 from beautyrec.models.als import ALS
 from beautyrec.models.bpr import BPR
 from beautyrec.models.catalogue import LEARNERS, learner
-from beautyrec.models.item_knn import BM25, ItemKNN
+from beautyrec.models.item_knn import ItemKNN
+from beautyrec.models.weighting import BM25
 from beautyrec.models.known import History, recency_weight
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.popularity import Popularity
@@ -74,7 +75,7 @@ def knn_by_loops(log, config):
 @pytest.mark.parametrize("block", [8_000_000, 40])
 @pytest.mark.parametrize(
     "config",
-    [ItemKNN(neighbours=100, shrinkage=3.0), ItemKNN(neighbours=100, decay=1.0, bm25=BM25()), ItemKNN(shrinkage=0.0)],
+    [ItemKNN(neighbours=100, shrinkage=3.0), ItemKNN(neighbours=100, decay=1.0, weighting=BM25()), ItemKNN(shrinkage=0.0)],
 )
 def test_item_knn_is_its_formula_however_it_is_cut_into_blocks(config, block, monkeypatch):
     monkeypatch.setattr(item_knn, "PRODUCT_NONZEROS", block)
@@ -220,7 +221,7 @@ def test_every_name_gives_its_learner_with_its_defaults():
 
 
 def test_parameters_reach_the_learner():
-    assert learner("item_knn", {"decay": 1, "bm25": {"k1": 2.0}}) == ItemKNN(decay=1.0, bm25=BM25(k1=2.0))
+    assert learner("item_knn", {"decay": 1, "bm25": {"k1": 2.0}}) == ItemKNN(decay=1.0, weighting=BM25(k1=2.0))
     assert learner("lightfm", {"item_features": ["brand"]}) == LightFM(item_features=("brand",))
 
 
