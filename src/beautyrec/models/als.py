@@ -49,7 +49,9 @@ class ALS:
         require_bound("als", "decay", self.decay, 1e-6, 1)
         require_bound("als", "iterations", self.iterations, 1)
 
-    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> LeastSquaresRecommender:
+    def fit(
+        self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None
+    ) -> LeastSquaresRecommender:
         """Solve; each row is solved by one thread, so the number of threads changes nothing in the result.
 
         Raises:

@@ -74,7 +74,7 @@ class EASE:
 
         Raises:
             FitError: ``train`` has fewer than two events, there are more than ``max_items`` items, or the matrix has no
-                Cholesky factor in 32-bit floats.
+                inverse in 32-bit floats.
             MissingExtraError: ``scipy`` is not installed.
         """
         require_events(train, "ease")
@@ -95,7 +95,7 @@ class EASE:
         matrix = gram(recent.matrix())
         matrix[np.diag_indices(n_items)] += np.float32(self.regularization)
         done()
-        inverse = _inverse(matrix)
+        inverse = _inverse(matrix, self.regularization)
         done()
         similar = _largest_weights(inverse, self.neighbours)
         done()
@@ -111,11 +111,12 @@ def gram(matrix: csr_matrix) -> Float32Array:
     return dense
 
 
-def _inverse(matrix: Float32Array) -> Float32Array:
-    """[I, I] the inverse of a positive definite matrix, in its place.
+def _inverse(matrix: Float32Array, smallest: float) -> Float32Array:
+    """[I, I] the inverse of a symmetric matrix whose eigenvalues are at least ``smallest``, in its place.
 
     Raises:
-        FitError: it has no Cholesky factor, or one with numbers that are not finite.
+        FitError: it has no Cholesky factor in 32-bit floats, or one that rounding has spoilt: no square on the diagonal
+            of the factor can be below the smallest eigenvalue.
         MissingExtraError: ``scipy`` is not installed.
     """
     try:
@@ -124,12 +125,12 @@ def _inverse(matrix: Float32Array) -> Float32Array:
         raise MissingExtraError(str(error.name), "train") from None
 
     factor, wrong = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)  # transposed: LAPACK goes by columns
-    if not wrong:
-        inverse, wrong = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if wrong:
+    if wrong or not (np.diag(factor) ** 2 > smallest / 2).all():
         raise FitError(
-            f"ease: the matrix of {len(matrix)} items is not positive definite in 32-bit floats. Raise the regularization."
+            f"ease: the matrix of {len(matrix)} items has no inverse in 32-bit floats with a regularization of "
+            f"{smallest:g}. Raise it."
         )
+    inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
     upper: Float32Array = inverse.T
     for start in range(0, len(upper), BLOCK):
         end = min(start + BLOCK, len(upper))
@@ -145,10 +146,10 @@ def _largest_weights(inverse: Float32Array, neighbours: int) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     n_items = len(inverse)
-    scale = -1 / np.diag(inverse)
+    scale: Float32Array = np.float32(-1) / np.diag(inverse)
     columns, values = [], []
     for start in range(0, n_items, BLOCK):
-        weight = inverse[start : start + BLOCK] * scale
+        weight: Float32Array = inverse[start : start + BLOCK] * scale
         weight[np.arange(len(weight)), np.arange(start, start + len(weight))] = -np.inf
         best, value = best_columns(weight, min(neighbours, n_items))
         columns.append(best)

@@ -106,8 +106,9 @@ def _merged(seen: History, confidence: Float32Array, n_items: int) -> tuple[IntA
     n_users = len(seen.indptr) - 1
     user = np.repeat(np.arange(n_users), np.diff(seen.indptr))
     key, entry = np.unique(user * n_items + seen.item_ix, return_inverse=True)
-    starts = np.searchsorted(key, np.arange(n_users + 1) * n_items)
-    return starts, key % n_items, np.bincount(entry, weights=confidence, minlength=len(key))
+    starts: IntArray = np.searchsorted(key, np.arange(n_users + 1) * n_items).astype(np.int64)
+    total: FloatArray = np.bincount(entry, weights=confidence, minlength=len(key)).astype(np.float64)
+    return starts, key % n_items, total
 
 
 def _alike(counts: IntArray, width: int) -> Iterator[IntArray]:

@@ -1,0 +1,81 @@
+"""The search that led to the hyperparameters of linear.toml's families, and one reading of the last event.
+
+``python experiments/beauty-leave-last-out/linear.py search ease als`` looks at the second-last event of each user only and
+writes what it saw into linear.json; ``... read`` fits the best of each family with that event and ranks the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from beautyrec.campaign.ranking_study import rank_models
+from beautyrec.data.log import EventLog
+from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
+from beautyrec.data.splits import Split, leave_last_out
+from beautyrec.models.base import Learner
+from beautyrec.models.catalogue import learner
+
+HERE = Path(__file__).parent
+SPEC, FOUND = HERE / "linear.toml", HERE / "linear.json"
+SHOWN = ("recall", "recall_ci_low", "recall_ci_high", "ndcg", "ndcg_ci_low", "ndcg_ci_high", "coverage")
+Params = dict[str, Any]
+
+
+def log() -> EventLog:
+    """The real log."""
+    data = Path(os.environ.get("BEAUTYREC_DATA", HERE.parents[2] / "shared" / "data"))
+    return read_amazon_beauty(data / "amazon-beauty-2014")
+
+
+def row(model: Learner, name: str, split: Split, spec: Params) -> dict[str, float]:
+    """Quality and seconds of one model on one split."""
+    table = rank_models({name: model}, split, protocol="leave-last-out", k=spec["k"], seed=spec["seed"])
+    found = table.iloc[0]
+    return {key: round(float(found[key]), 5) for key in SHOWN} | {
+        key: round(float(found[key]), 2) for key in ("fit_seconds", "rank_seconds")
+    }
+
+
+def search(name: str, split: Split, spec: Params) -> list[dict[str, Any]]:
+    """One key after the other, each value tried with the best of the keys before; the defaults come first."""
+    seen: list[dict[str, Any]] = []
+
+    def tried(params: Params) -> dict[str, Any]:
+        found = next((old for old in seen if old["params"] == params), None)
+        if found is None:
+            found = {"params": params, **row(learner(name, params), name, split, spec)}
+            seen.append(found)
+            print(name, json.dumps(found), flush=True)  # noqa: T201
+        return found
+
+    best = tried({})
+    for key, values in spec[name].items():
+        for value in values:
+            best = max(best, tried({**best["params"], key: value}), key=lambda one: one["ndcg"])
+    return seen
+
+
+def main(arguments: list[str]) -> None:
+    """Search or read; what was found before for other families stays."""
+    spec = tomllib.loads(SPEC.read_text())
+    found: dict[str, Any] = json.loads(FOUND.read_text()) if FOUND.exists() else {}
+    outer = leave_last_out(log().interactions())
+    inner = leave_last_out(outer.train)
+    for name in arguments[1:] or [key for key in spec if isinstance(spec[key], dict)]:
+        if arguments[0] == "search":
+            seen = search(name, inner, spec)
+            best = max(seen, key=lambda one: one["ndcg"])
+            found[name] = {"search": seen, "params": best["params"], "validation": best}
+        elif arguments[0] == "read":
+            found[name]["last_event"] = row(learner(name, found[name]["params"]), name, outer, spec)
+            print(name, json.dumps(found[name]["last_event"]), flush=True)  # noqa: T201
+        FOUND.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
