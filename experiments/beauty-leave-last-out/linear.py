@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,40 +42,44 @@ def row(model: Learner, name: str, split: Split, spec: Params) -> dict[str, floa
     }
 
 
-def search(name: str, split: Split, spec: Params) -> list[dict[str, Any]]:
-    """One key after the other, each value tried with the best of the keys before; the defaults come first."""
-    seen: list[dict[str, Any]] = []
+def family(name: str, spec: Params) -> str:
+    """Which family the section ``name`` is about: its own name, or what it says."""
+    return str(spec[name].get("family", name))
 
-    def tried(params: Params) -> dict[str, Any]:
+
+def search(name: str, split: Split, spec: Params, seen: list[dict[str, Any]]) -> Iterator[None]:
+    """One key after the other, each value tried with the best of the keys before; what was ``seen`` is not tried again.
+
+    ``seen`` grows by one row before each stop, and is whole at the end.
+    """
+    keys = {key: values for key, values in spec[name].items() if key not in ("family", "fixed")}
+    best: dict[str, Any] = {"params": spec[name].get("fixed", {}), "ndcg": -1.0}
+    for key, value in [(None, None), *((key, value) for key, values in keys.items() for value in values)]:
+        params = best["params"] | ({} if key is None else {key: value})
         found = next((old for old in seen if old["params"] == params), None)
         if found is None:
-            found = {"params": params, **row(learner(name, params), name, split, spec)}
+            found = {"params": params, **row(learner(family(name, spec), params), name, split, spec)}
             seen.append(found)
-            print(name, json.dumps(found), flush=True)  # noqa: T201
-        return found
-
-    best = tried({})
-    for key, values in spec[name].items():
-        for value in values:
-            best = max(best, tried({**best["params"], key: value}), key=lambda one: one["ndcg"])
-    return seen
+            yield
+        best = max(best, found, key=lambda one: one["ndcg"])
 
 
 def main(arguments: list[str]) -> None:
-    """Search or read; what was found before for other families stays."""
+    """Search or read; what was found before stays."""
     spec = tomllib.loads(SPEC.read_text())
     found: dict[str, Any] = json.loads(FOUND.read_text()) if FOUND.exists() else {}
     outer = leave_last_out(log().interactions())
     inner = leave_last_out(outer.train)
     for name in arguments[1:] or [key for key in spec if isinstance(spec[key], dict)]:
+        mine = found.setdefault(name, {"search": []})
         if arguments[0] == "search":
-            seen = search(name, inner, spec)
-            best = max(seen, key=lambda one: one["ndcg"])
-            found[name] = {"search": seen, "params": best["params"], "validation": best}
+            for _ in search(name, inner, spec, mine["search"]):
+                FOUND.write_text(json.dumps(found, indent=1) + "\n")
+            mine["params"] = max(mine["search"], key=lambda one: one["ndcg"])["params"]
         elif arguments[0] == "read":
-            found[name]["last_event"] = row(learner(name, found[name]["params"]), name, outer, spec)
-            print(name, json.dumps(found[name]["last_event"]), flush=True)  # noqa: T201
+            mine["last_event"] = row(learner(family(name, spec), mine["params"]), name, outer, spec)
         FOUND.write_text(json.dumps(found, indent=1) + "\n")
+        print(name, json.dumps(mine["search"][-1] if arguments[0] == "search" else mine["last_event"]))  # noqa: T201
 
 
 if __name__ == "__main__":

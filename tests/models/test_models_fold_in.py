@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +15,12 @@ from beautyrec.models import fold_in
 from beautyrec.models.als import ALS
 from beautyrec.models.base import ModelState
 from beautyrec.models.bpr import BPR
+from beautyrec.models.ease import EASE
 from beautyrec.models.fold_in import FoldsIn, least_squares_users
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.known import History
 from beautyrec.models.recommenders import recommender_from_state
+from beautyrec.serving import ModelCard, write_artifact
 from beautyrec.testing.models import small_log
 
 
@@ -98,3 +102,25 @@ def test_a_state_without_what_folding_in_needs_is_named(name, value):
     meta = {**state.meta, name: value}
     with pytest.raises(ArtifactError, match=f"'least_squares': '{name}' is .*expected a number"):
         recommender_from_state(ModelState(state.kind, state.arrays, meta))
+
+
+@pytest.mark.parametrize("config", [ALS(factors=6, iterations=3), EASE(regularization=5.0), ItemKNN(decay=0.5)])
+def test_a_service_folds_in_what_it_loaded_with_numpy_alone(config, tmp_path):
+    model = config.fit(small_log())
+    write_artifact(tmp_path / "model", model.state(), ModelCard("any"))
+    code = f"""
+import sys, pandas as pd
+from beautyrec.data.interactions import Interactions
+from beautyrec.serving import Scorer
+model = Scorer.load({str(tmp_path / "model")!r}).artifact.model
+day = pd.Timestamp("2026-05-01", tz="UTC")
+new = pd.DataFrame({{"user_id": ["x", "x"], "item_id": ["i001", "i004"], "ts": [day, day]}})
+joined = model.fold_in(Interactions.from_frame(new, items=model.items))
+print(*joined.recommend(["x"], 3)["item_id"])
+print(sorted({{"scipy", "sklearn", "torch", "implicit"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    day = pd.Timestamp("2026-05-01", tz="UTC")
+    new = pd.DataFrame({"user_id": ["x", "x"], "item_id": ["i001", "i004"], "ts": [day, day]})
+    here = model.fold_in(Interactions.from_frame(new, items=model.items)).recommend(["x"], 3)
+    assert done.stdout.splitlines() == [" ".join(here["item_id"]), "[]"]

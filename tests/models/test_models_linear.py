@@ -14,6 +14,7 @@ from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import FitError
 from beautyrec.models import ease, neighbours, slim
 from beautyrec.models.ease import EASE, gram
+from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.known import recency_weight
 from beautyrec.models.neighbours import nearest_items
 from beautyrec.models.slim import SLIM, LocalEASE
@@ -198,7 +199,7 @@ def test_a_log_whose_items_share_no_user_has_no_weights():
     assert calls == [(1, 1), (1, 1)]
 
 
-@pytest.mark.parametrize("config", [SLIM(neighbours=20), LocalEASE(neighbours=20)])
+@pytest.mark.parametrize("config", [ItemKNN(neighbours=20), SLIM(neighbours=20), LocalEASE(neighbours=20)])
 def test_fifty_thousand_items_take_the_memory_of_their_neighbours(config):
     log = sparse_log(8_000, 50_000, 8)
     config.fit(small_log())  # imports
