@@ -15,7 +15,8 @@ from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
 from beautyrec.models.slim import SLIM, LocalEASE
 from beautyrec.models.weighting import BM25, TfIdf
-from beautyrec.testing.models import FoldInContract, RecommenderContract, small_log
+from beautyrec.testing.fold_in import FoldInContract
+from beautyrec.testing.models import RecommenderContract, small_log
 
 
 class TestPopularity(FoldInContract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Vocabulary
-from beautyrec.errors import FitError
+from beautyrec.errors import FitError, MissingExtraError
 from beautyrec.models import ease, neighbours, slim
 from beautyrec.models.ease import EASE, gram
 from beautyrec.models.item_knn import ItemKNN
@@ -181,6 +182,13 @@ def test_slim_is_the_elastic_net_of_scikit_learn(l1, l2):
     found = dense(SLIM(l1=l1, l2=l2, neighbours=39, tolerance=1e-7, sweeps=1_000).fit(log))
     np.testing.assert_allclose(found[:, some], expected[:, some], atol=1e-5)
     assert (found >= 0).all()
+
+
+@pytest.mark.parametrize("config", [ItemKNN(), EASE(), LocalEASE(), SLIM()])
+def test_a_missing_scipy_says_which_extra_has_it(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    with pytest.raises(MissingExtraError, match=r"beautyrec\[train\]"):
+        config.fit(small_log())
 
 
 def test_a_larger_l1_leaves_fewer_weights():

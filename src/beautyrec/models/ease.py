@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beautyrec.data.interactions import Interactions
-from beautyrec.errors import FitError, MissingExtraError
+from beautyrec.errors import FitError
 from beautyrec.models.base import Known
 from beautyrec.models.checks import require_bound, require_events, require_finite
 from beautyrec.models.known import recency_weight
@@ -117,12 +117,8 @@ def _inverse(matrix: Float32Array, smallest: float) -> Float32Array:
     Raises:
         FitError: it has no Cholesky factor in 32-bit floats, or one that rounding has spoilt: no square on the diagonal
             of the factor can be below the smallest eigenvalue.
-        MissingExtraError: ``scipy`` is not installed.
     """
-    try:
-        from scipy.linalg import lapack
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from None
+    from scipy.linalg import lapack
 
     factor, wrong = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)  # transposed: LAPACK goes by columns
     if wrong or not (np.diag(factor) ** 2 > smallest / 2).all():

@@ -54,6 +54,7 @@ class ItemKNN:
 
         Raises:
             FitError: ``train`` has fewer than two events.
+            MissingExtraError: ``scipy`` is not installed.
         """
         require_events(train, "item_knn")
         matrix = train.matrix() if self.weighting is None else self.weighting(train.matrix())

@@ -85,6 +85,7 @@ class SLIM:
 
         Raises:
             FitError: ``train`` has fewer than two events.
+            MissingExtraError: ``scipy`` is not installed.
         """
         require_events(train, "slim")
         similar = neighbourhood_weights(train.matrix(), self.neighbours, self._descend, on_progress)
@@ -159,6 +160,7 @@ class LocalEASE:
 
         Raises:
             FitError: ``train`` has fewer than two events, or the weights are not finite.
+            MissingExtraError: ``scipy`` is not installed.
         """
         require_events(train, "local_ease")
         similar = neighbourhood_weights(train.matrix(), self.neighbours, self._solve, on_progress)
