@@ -31,7 +31,7 @@ class LogisticMF:
         ['b']
     """
 
-    factors: int = 64
+    factors: int = 32
     """Dimensions of the factors, without the biases."""
     learning_rate: float = 0.5
     """Step of AdaGrad."""
@@ -39,7 +39,7 @@ class LogisticMF:
     """Pull of the factors towards 0."""
     iterations: int = 30
     """Times that all users and all items take a step."""
-    negatives: int = 30
+    negatives: int = 5
     """Items drawn for each one taken."""
 
     def __post_init__(self) -> None:

@@ -53,9 +53,9 @@ class SLIM:
         ['b']
     """
 
-    l1: float = 0.1
+    l1: float = 0.3
     """Pull of each weight to exactly 0, in interactions of weight 1."""
-    l2: float = 20.0
+    l2: float = 50.0
     """Pull of the weights towards 0, growing with them."""
     neighbours: int = 100
     """Items that can have a weight for an item, its nearest by cosine."""
@@ -137,7 +137,7 @@ class LocalEASE:
         ['b']
     """
 
-    regularization: float = 100.0
+    regularization: float = 50.0
     """Pull of the weights towards 0, in interactions of weight 1."""
     neighbours: int = 100
     """Items that have a weight for an item, its nearest by cosine."""
