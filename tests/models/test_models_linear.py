@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Vocabulary
@@ -139,6 +141,26 @@ def test_nearest_items_are_those_of_loops(k):
     near = nearest_items(matrix, k)
     for j, expected in enumerate(neighbours_by_loops(matrix, k)):
         assert sorted(near.indices[near.indptr[j] : near.indptr[j + 1]].tolist()) == sorted(expected)
+
+
+def test_among_equally_near_items_the_first_are_kept():
+    log = sparse_log(3, 6, 6)
+    near = nearest_items(replace(log, item_ix=np.tile(np.arange(6), 3)).matrix(), 2)  # six items alike
+    assert [near.indices[near.indptr[j] : near.indptr[j + 1]].tolist() for j in range(6)] == [
+        [1, 2], [0, 2], *[[0, 1]] * 4
+    ]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 12), max_size=9), st.integers(1, 6), st.integers(0, 2**31))
+def test_the_largest_of_each_group_are_those_of_a_stable_sort(sizes, k, seed):
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    value = np.random.default_rng(seed).choice([0.25, 0.5, 3.0], len(group)).astype(np.float32)
+    expected = []
+    for g in range(len(sizes)):
+        places = np.flatnonzero(group == g)
+        expected += sorted(places[np.argsort(-value[places], kind="stable")[:k]].tolist())
+    assert neighbours._largest(group, value, k).tolist() == expected
 
 
 @pytest.mark.parametrize(("floats", "entries"), [(slim.BLOCK_FLOATS, slim.BLOCK_ENTRIES), (400, 10**9), (10**9, 300)])

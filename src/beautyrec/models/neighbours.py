@@ -50,11 +50,11 @@ def nearest_items(
         target = np.repeat(np.arange(block.start, block.stop), np.diff(product.indptr))
         kept = target != product.indices
         target, source = target[kept], product.indices[kept]
-        value = product.data[kept] / (norm[target] * norm[source] + shrinkage)
+        value = product.data[kept] / (norm[target] * norm[source] + np.float32(shrinkage))
         best = _largest(target, value, neighbours)
         rows.append(target[best])
         columns.append(source[best])
-        values.append(value[best].astype(np.float32))
+        values.append(value[best])
         if on_progress:
             on_progress(done, len(blocks))
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
@@ -70,13 +70,20 @@ def item_blocks(matrix: csr_matrix, by_item: csr_matrix) -> Iterator[slice]:
 
 
 def _largest(group: IntArray, value: Float32Array, k: int) -> IntArray:
-    """The places of the ``k`` largest values of each group, ascending; among equals the first. Groups are in order."""
+    """The places of the ``k`` largest values of each group, ascending; among equals the first.
+
+    Groups are in order and values above 0. One sort of whole numbers, the group in the upper half and the bits of the
+    value in the lower, finds the least value that each group keeps.
+    """
     size = np.bincount(group)
     crowded = size[group] > k
     keep = ~crowded
-    places = np.flatnonzero(crowded)
-    order = places[np.lexsort((-value[places], group[places]))]
+    key = (group[crowded].astype(np.int64) << 32) | (0x7FFFFFFF - value[crowded].view(np.int32))  # falls as values rise
     many = size[size > k]
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(many) - many, many)
-    keep[order[rank < k]] = True
+    first = np.cumsum(many) - many
+    limit = np.repeat(np.sort(key)[first + k - 1], many)
+    above, equal = key < limit, key == limit
+    missing = k - np.add.reduceat(above, first, dtype=np.int64) if len(many) else many
+    before = np.cumsum(equal) - equal
+    keep[crowded] = above | (equal & (before - np.repeat(before[first], many) < np.repeat(missing, many)))
     return np.flatnonzero(keep)
