@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
     from beautyrec.models.bpr import BPR
+    from beautyrec.models.ease import EASE
     from beautyrec.models.funnel import Funnel
     from beautyrec.models.item_knn import ItemKNN
+    from beautyrec.models.item_order import ItemOrder, smoothed_ctr
     from beautyrec.models.lightfm import LightFM
+    from beautyrec.models.logistic_mf import LogisticMF
     from beautyrec.models.popularity import Popularity
     from beautyrec.models.sasrec import SASRec
+    from beautyrec.models.slim import SLIM, LocalEASE
     from beautyrec.policies.greedy import Greedy
     from beautyrec.policies.softmax import Softmax
     from beautyrec.selection.line_up import LineUpConfig, line_up
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ALS",
     "BPR",
+    "EASE",
+    "SLIM",
     "BanditLog",
     "EventLog",
     "FeatureSet",
@@ -54,10 +60,13 @@ __all__ = [
     "HeldRooms",
     "Interactions",
     "ItemKNN",
+    "ItemOrder",
     "LeaveLastOut",
     "LiftFromLog",
     "LightFM",
     "LineUpConfig",
+    "LocalEASE",
+    "LogisticMF",
     "Popularity",
     "SASRec",
     "Scorer",
@@ -71,12 +80,15 @@ __all__ = [
     "lift_table",
     "line_up",
     "shelf_scores",
+    "smoothed_ctr",
     "split_at",
 ]
 
 _HOME = {
     "ALS": "models.als",
     "BPR": "models.bpr",
+    "EASE": "models.ease",
+    "SLIM": "models.slim",
     "BanditLog": "evaluation.bandit_log",
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
@@ -86,10 +98,13 @@ _HOME = {
     "HeldRooms": "campaign.policy_lift",
     "Interactions": "data.interactions",
     "ItemKNN": "models.item_knn",
+    "ItemOrder": "models.item_order",
     "LeaveLastOut": "campaign.compare",
     "LiftFromLog": "campaign.lift_from_log",
     "LightFM": "models.lightfm",
     "LineUpConfig": "selection.line_up",
+    "LocalEASE": "models.slim",
+    "LogisticMF": "models.logistic_mf",
     "Popularity": "models.popularity",
     "SASRec": "models.sasrec",
     "Scorer": "serving.scorer",
@@ -103,6 +118,7 @@ _HOME = {
     "lift_table": "evaluation.lift",
     "line_up": "selection.line_up",
     "shelf_scores": "campaign.policy_lift",
+    "smoothed_ctr": "models.item_order",
     "split_at": "data.splits",
 }
 

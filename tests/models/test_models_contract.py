@@ -6,34 +6,68 @@ import pytest
 
 from beautyrec.models.als import ALS
 from beautyrec.models.bpr import BPR
-from beautyrec.models.item_knn import BM25, ItemKNN
+from beautyrec.models.ease import EASE
+from beautyrec.models.item_knn import ItemKNN
+from beautyrec.models.item_order import ItemOrder
 from beautyrec.models.lightfm import LightFM
+from beautyrec.models.logistic_mf import LogisticMF
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
-from beautyrec.testing.models import RecommenderContract
+from beautyrec.models.slim import SLIM, LocalEASE
+from beautyrec.models.weighting import BM25, TfIdf
+from beautyrec.testing.fold_in import FoldInContract
+from beautyrec.testing.models import RecommenderContract, small_log
 
 
-class TestPopularity(RecommenderContract):
+class TestPopularity(FoldInContract):
     learner = Popularity()
 
 
-class TestPopularityInAWindow(RecommenderContract):
+class TestPopularityInAWindow(FoldInContract):
     learner = Popularity(window_days=4, half_life_days=2)
 
     def _fallback_scores(self):
         return self.model.item_score
 
 
-class TestItemKNN(RecommenderContract):
+class TestItemOrder(FoldInContract):
+    learner = ItemOrder((*small_log().items.ids[::-3], "elsewhere"), (*(float(7 * n % 14) for n in range(14)), 99.0))
+
+    def _fallback_scores(self):
+        return self.model.item_score
+
+
+class TestItemKNN(FoldInContract):
     learner = ItemKNN(neighbours=10)
 
 
-class TestItemKNNWithBM25(RecommenderContract):
-    learner = ItemKNN(neighbours=10, bm25=BM25(), decay=1.0)
+class TestItemKNNWithBM25(FoldInContract):
+    learner = ItemKNN(neighbours=10, weighting=BM25(), decay=1.0)
 
 
-class TestALS(RecommenderContract):
+class TestItemKNNWithTfIdf(FoldInContract):
+    learner = ItemKNN(weighting=TfIdf(), shrinkage=0.0)
+
+
+class TestEASE(FoldInContract):
+    learner = EASE(regularization=5.0, neighbours=30)
+
+
+class TestLocalEASE(FoldInContract):
+    learner = LocalEASE(regularization=5.0, neighbours=6)
+
+
+class TestSLIM(FoldInContract):
+    learner = SLIM(l1=0.05, l2=2.0)
+
+
+class TestALS(FoldInContract):
     learner = ALS(factors=6, iterations=3)
+    least_overlap = 0.9  # items took their last step after the users, by three steps of conjugate gradients
+
+
+class TestLogisticMF(RecommenderContract):
+    learner = LogisticMF(factors=6, iterations=10, negatives=5)
 
 
 class TestBPR(RecommenderContract):

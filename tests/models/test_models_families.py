@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import ConfigError, FitError, MissingExtraError
-from beautyrec.models import item_knn
+from beautyrec.models import neighbours
 from beautyrec.models.als import ALS
 from beautyrec.models.bpr import BPR
 from beautyrec.models.catalogue import LEARNERS, learner
-from beautyrec.models.item_knn import BM25, ItemKNN
+from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.known import History, recency_weight
 from beautyrec.models.lightfm import LightFM
+from beautyrec.models.logistic_mf import LogisticMF
 from beautyrec.models.popularity import Popularity
+from beautyrec.models.weighting import BM25, TfIdf
 from beautyrec.testing.models import small_log
 
 
@@ -51,8 +53,8 @@ def test_popularity_over_all_time_is_the_sum_of_weights():
 def knn_by_loops(log, config):
     """[U, I] scores as the docstring says them, one pair at a time."""
     x = log.matrix().toarray().astype(float)
-    if config.bm25 is not None:
-        x = config.bm25(log.matrix()).toarray().astype(float)
+    if config.weighting is not None:
+        x = config.weighting(log.matrix()).toarray().astype(float)
     n = x.shape[1]
     similar = np.zeros((n, n))
     for j in range(n):
@@ -74,10 +76,14 @@ def knn_by_loops(log, config):
 @pytest.mark.parametrize("block", [8_000_000, 40])
 @pytest.mark.parametrize(
     "config",
-    [ItemKNN(neighbours=100, shrinkage=3.0), ItemKNN(neighbours=100, decay=1.0, bm25=BM25()), ItemKNN(shrinkage=0.0)],
+    [
+        ItemKNN(neighbours=100, shrinkage=3.0),
+        ItemKNN(neighbours=100, decay=1.0, weighting=BM25()),
+        ItemKNN(shrinkage=0.0, weighting=TfIdf()),
+    ],
 )
 def test_item_knn_is_its_formula_however_it_is_cut_into_blocks(config, block, monkeypatch):
-    monkeypatch.setattr(item_knn, "PRODUCT_NONZEROS", block)
+    monkeypatch.setattr(neighbours, "PRODUCT_NONZEROS", block)
     rng = np.random.default_rng(1)
     log = replace(small_log(), weight=rng.uniform(0.2, 2, len(small_log())).astype(np.float32))
     model = config.fit(log)
@@ -93,15 +99,6 @@ def test_item_knn_keeps_the_most_similar():
     log = replace(small_log(), weight=rng.uniform(0.2, 2, len(small_log())).astype(np.float32))
     warm = np.flatnonzero(np.diff(log.indptr))
     np.testing.assert_allclose(config.fit(log).scores(warm), knn_by_loops(log, config)[warm], rtol=1e-4, atol=1e-6)
-
-
-def test_bm25_of_one_entry_is_its_formula():
-    log = log_of([(1, "a", 0, 2.0), (1, "b", 1, 1.0), (2, "a", 2, 1.0)])
-    k1, b = 1.5, 0.5
-    weighted = BM25(k1, b)(log.matrix()).toarray()
-    idf = np.log(1 + (2 - 2 + 0.5) / (2 + 0.5))  # user 1 has both of two items
-    expected = idf * 2.0 * (k1 + 1) / (2.0 + k1 * (1 - b + b * 3.0 / 2.0))  # item a weighs 3, items weigh 2 on average
-    np.testing.assert_allclose(weighted[0, 0], expected, rtol=1e-6)
 
 
 @settings(deadline=None)
@@ -141,7 +138,10 @@ def test_als_does_not_depend_on_the_number_of_threads(monkeypatch):
     np.testing.assert_array_equal(model.fit(small_log()).user_factors, default)
 
 
-@pytest.mark.parametrize("config", [BPR(factors=6, iterations=60), ALS(factors=6), LightFM(factors=6, epochs=20)])
+@pytest.mark.parametrize(
+    "config",
+    [BPR(factors=6, iterations=60), ALS(factors=6), LightFM(factors=6, epochs=20), LogisticMF(factors=6, negatives=5)],
+)
 def test_factor_models_find_the_groups(config):
     if isinstance(config, LightFM):
         pytest.importorskip("lightfm")
@@ -150,7 +150,9 @@ def test_factor_models_find_the_groups(config):
     assert (top // 10 == (np.arange(59) % 4)[:, None]).mean() > 0.9
 
 
-@pytest.mark.parametrize("config", [BPR(factors=6, iterations=20), LightFM(factors=6, epochs=3)])
+@pytest.mark.parametrize(
+    "config", [BPR(factors=6, iterations=20), LightFM(factors=6, epochs=3), LogisticMF(factors=6, iterations=3)]
+)
 def test_another_seed_gives_another_model(config):
     if isinstance(config, LightFM):
         pytest.importorskip("lightfm")
@@ -158,11 +160,18 @@ def test_another_seed_gives_another_model(config):
     assert not np.allclose(one, other)
 
 
-def test_bpr_puts_an_item_nobody_took_at_the_lowest_bias():
-    model = BPR(factors=4, iterations=30).fit(small_log())
+@pytest.mark.parametrize("config", [BPR(factors=4, iterations=30), LogisticMF(factors=4, iterations=10)])
+def test_an_item_nobody_took_has_the_lowest_bias(config):
+    model = config.fit(small_log())
     assert model.popularity[-1] == 0
     assert model.item_bias[-1] == model.item_bias[:-1].min()
     assert not model.item_factors[-1].any()
+
+
+def test_logistic_mf_counts_an_interaction_by_its_weight():
+    log = small_log()
+    one, three = (LogisticMF(factors=4).fit(replace(log, weight=w * log.weight)).item_factors for w in (1, 3))
+    assert not np.allclose(one, three)
 
 
 def test_lightfm_features_are_the_item_then_its_values_and_sum_to_one():
@@ -184,24 +193,21 @@ def test_lightfm_says_which_extra_has_it(monkeypatch):
 
 
 def test_implicit_says_which_extra_has_it(monkeypatch):
-    for module in ("implicit.cpu.als", "implicit.cpu.bpr"):
+    for module in ("implicit.cpu.als", "implicit.cpu.bpr", "implicit.cpu.lmf"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
-    for config in (ALS(), BPR()):
+    for config in (ALS(), BPR(), LogisticMF()):
         with pytest.raises(MissingExtraError, match=r"beautyrec\[train\]"):
             config.fit(small_log())
 
 
-@pytest.mark.parametrize("weight", [np.nan, np.inf, 0.0, -1.0])
-def test_weights_that_cannot_be_are_counted(weight):
-    log = small_log()
-    wrong = log.weight.copy()
-    wrong[[4, 9]] = weight
-    with pytest.raises(FitError, match=f"als: 2 of {len(log)} interactions have a weight"):
-        ALS(factors=4).fit(replace(log, weight=wrong))
-
-
 @pytest.mark.parametrize(
-    "config", [ALS(factors=4, alpha=1e38), BPR(factors=4, learning_rate=1e6), LightFM(factors=4, learning_rate=1e30)]
+    "config",
+    [
+        ALS(factors=4, alpha=1e38),
+        BPR(factors=4, learning_rate=1e6),
+        LightFM(factors=4, learning_rate=1e30),
+        LogisticMF(factors=4, learning_rate=1e38, regularization=1e38),
+    ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_parameters_that_run_away_are_an_error(config):
@@ -220,14 +226,14 @@ def test_every_name_gives_its_learner_with_its_defaults():
 
 
 def test_parameters_reach_the_learner():
-    assert learner("item_knn", {"decay": 1, "bm25": {"k1": 2.0}}) == ItemKNN(decay=1.0, bm25=BM25(k1=2.0))
+    assert learner("item_knn", {"decay": 1}) == ItemKNN(decay=1.0)
     assert learner("lightfm", {"item_features": ["brand"]}) == LightFM(item_features=("brand",))
 
 
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("asl", {}, "model 'asl' is unknown; known are als, bpr, item_knn, lightfm, popularity, sasrec"),
+        ("asl", {}, "model 'asl' is unknown; known are als, bpr, ease, item_knn, lightfm, local_ease, logistic_mf, "),
         ("als", {"factor": 3}, "unknown key 'factor'.*alpha.*factors"),
         ("als", {"factors": "many"}, "factors.*integer"),
         ("als", {"factors": True}, "factors.*integer"),

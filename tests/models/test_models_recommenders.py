@@ -86,7 +86,7 @@ def test_an_unknown_kind_lists_those_known():
         ArtifactError, match=r"kind 'forest' is unknown; known are \['factors', 'item_scores', 'item_si"
     ):
         recommender_from_state(ModelState("forest", {}, {}))
-    assert set(RECOMMENDERS) == {"factors", "item_similarity", "item_scores"}
+    assert set(RECOMMENDERS) == {"factors", "least_squares", "item_similarity", "item_scores"}
 
 
 def test_what_a_service_imports_brings_no_training_library():

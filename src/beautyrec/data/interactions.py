@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data.vocabulary import Vocabulary
-from beautyrec.errors import SchemaError
+from beautyrec.errors import MissingExtraError, SchemaError
 from beautyrec.types import BoolArray, Float32Array, IntArray
 
 if TYPE_CHECKING:
@@ -93,8 +93,15 @@ class Interactions:
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def matrix(self) -> csr_matrix:
-        """[U, I] sparse sum of weights by user and item, float32."""
-        from scipy.sparse import csr_matrix
+        """[U, I] sparse sum of weights by user and item, float32.
+
+        Raises:
+            MissingExtraError: ``scipy`` is not installed.
+        """
+        try:
+            from scipy.sparse import csr_matrix
+        except ModuleNotFoundError:
+            raise MissingExtraError("scipy", "train") from None
 
         shape = (len(self.users), len(self.items))
         matrix = csr_matrix((self.weight, (self.user_ix, self.item_ix)), shape=shape, dtype=np.float32)

@@ -11,7 +11,7 @@ from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
 from beautyrec.models.known import recency_weight
-from beautyrec.models.recommenders import FactorRecommender
+from beautyrec.models.recommenders import LeastSquaresRecommender
 from beautyrec.types import Progress
 
 
@@ -49,7 +49,9 @@ class ALS:
         require_bound("als", "decay", self.decay, 1e-6, 1)
         require_bound("als", "iterations", self.iterations, 1)
 
-    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> FactorRecommender:
+    def fit(
+        self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None
+    ) -> LeastSquaresRecommender:
         """Solve; each row is solved by one thread, so the number of threads changes nothing in the result.
 
         Raises:
@@ -86,4 +88,11 @@ class ALS:
         user_factors = np.asarray(model.user_factors, dtype=np.float32)
         item_factors = np.asarray(model.item_factors, dtype=np.float32)
         require_finite("als", user_factors, item_factors)
-        return FactorRecommender(known, user_factors, item_factors)
+        return LeastSquaresRecommender(
+            known,
+            user_factors,
+            item_factors,
+            regularization=self.regularization,
+            alpha=self.alpha,
+            decay=self.decay,
+        )

@@ -10,18 +10,25 @@ from beautyrec.errors import ConfigError
 from beautyrec.models.als import ALS
 from beautyrec.models.base import Learner
 from beautyrec.models.bpr import BPR
+from beautyrec.models.ease import EASE
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
+from beautyrec.models.logistic_mf import LogisticMF
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
+from beautyrec.models.slim import SLIM, LocalEASE
 from beautyrec.settings import from_table
 
 LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
     {
         "popularity": Popularity,
         "item_knn": ItemKNN,
+        "ease": EASE,
+        "local_ease": LocalEASE,
+        "slim": SLIM,
         "als": ALS,
         "bpr": BPR,
+        "logistic_mf": LogisticMF,
         "lightfm": LightFM,
         "sasrec": SASRec,
     }

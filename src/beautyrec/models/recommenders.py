@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from beautyrec.data.interactions import Interactions
 from beautyrec.errors import ArtifactError
 from beautyrec.models.base import Known, ModelState, Recommender
-from beautyrec.models.known import spans
+from beautyrec.models.fold_in import least_squares_users, newly_known
+from beautyrec.models.known import recency_weight, spans
 from beautyrec.models.top_k import best_columns
 from beautyrec.types import Float32Array, IntArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 MANY = 128
 """Users ranked together from which a copy of the item factors in another layout pays; as chunks of scores are bounded, it is
@@ -74,6 +79,55 @@ class FactorRecommender(Recommender):
         return cls(known, user_factors, item_factors, bias)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeastSquaresRecommender(FactorRecommender):
+    """Factors of which those of a user are a least squares solution given those of the items, so that others can join.
+
+    Args:
+        known: users, items, what was seen, popularity.
+        user_factors: [U, d].
+        item_factors: [I, d].
+        item_bias: not used.
+        regularization: pull of the factors towards 0.
+        alpha: confidence in the last interaction of a user, at weight 1.
+        decay: confidence in an interaction relative to the next one of the same user.
+    """
+
+    regularization: float
+    alpha: float
+    decay: float
+    kind: ClassVar[str] = "least_squares"
+
+    def fold_in(self, history: Interactions) -> Self:
+        """For the users of ``history``: the least squares solution for each, the items as they were fitted.
+
+        Raises:
+            UnknownIdError: the items of ``history`` are not those of the model, in their order.
+        """
+        known = newly_known(self.known, history)
+        confidence = self.alpha * history.weight * recency_weight(known.seen, self.decay)
+        users = least_squares_users(known.seen, confidence, self.item_factors, self.regularization)
+        return replace(self, known=known, user_factors=users)
+
+    def state(self) -> ModelState:
+        """Known, factors and what they were fitted with."""
+        meta = {"regularization": self.regularization, "alpha": self.alpha, "decay": self.decay}
+        return ModelState(self.kind, super().state().arrays, meta)
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """The recommender that gave ``state``."""
+        base = FactorRecommender.from_state(state)
+        return cls(
+            base.known,
+            base.user_factors,
+            base.item_factors,
+            regularization=state.number("regularization"),
+            alpha=state.number("alpha"),
+            decay=state.number("decay"),
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class ItemSimilarityRecommender(Recommender):
     """Scores the weights of similar items, summed over a user's history: ``score(u, j) = sum_e w_e s(i_e, j)``.
@@ -84,15 +138,42 @@ class ItemSimilarityRecommender(Recommender):
         indptr: [I + 1] the neighbours of item ``i`` are entries ``indptr[i]:indptr[i + 1]``.
         neighbour_ix: [m] index of each neighbour ``j``.
         similarity: [m] how much an ``i`` in the history says for ``j``.
+        decay: what ``history_weight`` was made with, and is for users who join later: the weight of an entry relative
+            to the one after it.
     """
 
     history_weight: Float32Array
     indptr: IntArray
     neighbour_ix: IntArray
     similarity: Float32Array
+    decay: float = 1.0
     kind: ClassVar[str] = "item_similarity"
     chunk_scores: ClassVar[int] = 2**18
     """Fewer than other forms: sums are scattered over the chunk, which has to stay in the nearest cache."""
+
+    @classmethod
+    def of(cls, known: Known, weight: Float32Array, similar: csr_matrix, decay: float) -> Self:
+        """From the matrix of similarities.
+
+        Args:
+            known: users, items, what was seen, popularity.
+            weight: [n] of the interactions in ``known.seen``.
+            similar: [I, I] row i has what an ``i`` in the history says for each item.
+            decay: weight of an entry of the history relative to the one after it.
+        """
+        similar.sort_indices()
+        pointers, columns = similar.indptr.astype(np.int64), similar.indices.astype(np.int64)
+        history_weight = recency_weight(known.seen, decay) * weight
+        return cls(known, history_weight, pointers, columns, similar.data.astype(np.float32), decay)
+
+    def fold_in(self, history: Interactions) -> Self:
+        """For the users of ``history``: their weights, the similarities as they were fitted.
+
+        Raises:
+            UnknownIdError: the items of ``history`` are not those of the model, in their order.
+        """
+        known = newly_known(self.known, history)
+        return replace(self, known=known, history_weight=recency_weight(known.seen, self.decay) * history.weight)
 
     def _block(self, user_ix: IntArray, columns: IntArray | None, room: Float32Array | None = None) -> Float32Array:  # noqa: ARG002
         n_items = len(self.items)
@@ -114,7 +195,7 @@ class ItemSimilarityRecommender(Recommender):
             "neighbour_ix": self.neighbour_ix,
             "similarity": self.similarity,
         }
-        return ModelState(self.kind, self.known.arrays() | own, {})
+        return ModelState(self.kind, self.known.arrays() | own, {"decay": self.decay})
 
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
@@ -127,6 +208,7 @@ class ItemSimilarityRecommender(Recommender):
             indptr=state.array("indptr", (len(known.items) + 1,)),
             neighbour_ix=neighbour_ix,
             similarity=state.array("similarity", (len(neighbour_ix),)),
+            decay=state.number("decay"),
         )
 
 
@@ -142,6 +224,14 @@ class ItemScoreRecommender(Recommender):
 
     item_score: Float32Array
     kind: ClassVar[str] = "item_scores"
+
+    def fold_in(self, history: Interactions) -> Self:
+        """For the users of ``history``: the same scores.
+
+        Raises:
+            UnknownIdError: the items of ``history`` are not those of the model, in their order.
+        """
+        return replace(self, known=newly_known(self.known, history))
 
     def scores(
         self, user_ix: IntArray, columns: IntArray | None = None, room: Float32Array | None = None
@@ -176,7 +266,10 @@ class ItemScoreRecommender(Recommender):
 
 
 RECOMMENDERS: Mapping[str, type[Recommender]] = MappingProxyType(
-    {form.kind: form for form in (FactorRecommender, ItemSimilarityRecommender, ItemScoreRecommender)}
+    {
+        form.kind: form
+        for form in (FactorRecommender, LeastSquaresRecommender, ItemSimilarityRecommender, ItemScoreRecommender)
+    }
 )
 """The forms by kind."""
 

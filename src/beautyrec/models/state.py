@@ -42,6 +42,17 @@ class ModelState:
             raise ArtifactError(f"model state '{self.kind}': array '{name}' is {found.shape}, expected {shape}.")
         return found
 
+    def number(self, name: str) -> float:
+        """The plain value ``name`` as a number.
+
+        Raises:
+            ArtifactError: it is missing, or not a number.
+        """
+        found = self.meta.get(name)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            raise ArtifactError(f"model state '{self.kind}': '{name}' is {found!r}, expected a number. Save it again.")
+        return float(found)
+
 
 def vocabulary_arrays(name: str, vocabulary: Vocabulary) -> dict[str, npt.NDArray[Any]]:
     """The ids as one int64 array, or as UTF-8 bytes and the end of each."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, cast
 
@@ -117,6 +118,13 @@ class RecommenderContract:
         with pytest.raises(FitError, match=f"cannot be fitted on {events} interactions"):
             self.learner.fit(small_log().where(first))
 
+    @pytest.mark.parametrize("weight", [0.0, np.nan])
+    def test_weights_that_cannot_be_are_counted(self, weight: float) -> None:
+        wrong = small_log().weight.copy()
+        wrong[[4, 9]] = weight
+        with pytest.raises(FitError, match=f"2 of {len(wrong)} interactions have a weight"):
+            self.learner.fit(replace(small_log(), weight=wrong))
+
     def test_scores_have_their_shape_and_are_numbers(self) -> None:
         scores = self.model.scores(np.array([5, 0, N_USERS - 1, -1]))
         assert scores.shape == (4, N_ITEMS)
@@ -128,6 +136,20 @@ class RecommenderContract:
         together = self.model.scores(everyone)
         alone = np.concatenate([self.model.scores(everyone[[u]]) for u in range(len(everyone))])
         np.testing.assert_allclose(alone, together, rtol=TOLERANCE, atol=TOLERANCE)
+
+    def test_lists_of_one_user_at_a_time_equal_those_of_all_at_once(self) -> None:
+        everyone = np.append(np.arange(-1, N_USERS), [5, -1, 5])  # some of them asked for again
+        _, together = self.model.top_k(everyone, 6)
+        alone = np.concatenate([self.model.top_k(everyone[[u]], 6)[1] for u in range(len(everyone))])
+        np.testing.assert_allclose(alone, together, rtol=TOLERANCE, atol=TOLERANCE)
+
+    def test_recommending_leaves_the_model_as_it_was(self) -> None:
+        before = copy.deepcopy(dict(self.model.state().arrays))
+        self.model.recommend(self.model.users.ids, N_ITEMS + 1, candidates=self.model.items.ids[::2])
+        self.model.scores(np.arange(-1, N_USERS))[:] = np.nan
+        self.model.scores_at(np.array([0, -1]), np.array([[1, 2], [3, -1]]))
+        for name, array in self.model.state().arrays.items():
+            np.testing.assert_array_equal(array, before[name])
 
     def test_top_k_is_a_stable_sort_of_the_scores(self) -> None:
         everyone = np.arange(-1, N_USERS)
