@@ -106,7 +106,10 @@ class LeaveOneOut:
         """See `beautyrec.evaluation.intervals.base.Interval.ratio`."""
         try:
             knife = Jackknife.of(columns.sums, lambda means: np.log(above(means) / below(means)))
-            value, (low, high), scale = np.exp(knife.value), np.exp(knife.interval(confidence)), "log ratio"
+            with np.errstate(over="ignore"):
+                value, (low, high), scale = np.exp(knife.value), np.exp(knife.interval(confidence)), "log ratio"
+            if not np.isfinite(high):
+                raise EvaluationError("the interval has no upper end")
         except EvaluationError:
             knife = Jackknife.of(columns.sums, lambda means: above(means) / below(means))
             value, (low, high), scale = knife.value, knife.interval(confidence), "ratio"
