@@ -32,9 +32,7 @@ def recast(
     rng = np.random.default_rng([stage.seed, 41, seed])
     like = rng.integers(len(known), size=times * len(known))
     users = _new_ids(known, len(like))
-    config = replace(
-        config, viewers_per_day=config.viewers_per_day * times, stock_median=config.stock_median * times
-    )
+    config = replace(config, viewers_per_day=config.viewers_per_day * times, stock_median=config.stock_median * times)
     viewers = other_viewers(response.viewers, users, like, config, rng)
     schedule = with_audience(stage.schedule, viewers, config, rng)
     depot = replace(stage.depot, level=stage.depot.level * times)

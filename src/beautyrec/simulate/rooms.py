@@ -81,9 +81,7 @@ def draw_schedule(
     )
 
 
-def with_audience(
-    schedule: Schedule, viewers: Viewers, config: WorldConfig, rng: np.random.Generator
-) -> Schedule:
+def with_audience(schedule: Schedule, viewers: Viewers, config: WorldConfig, rng: np.random.Generator) -> Schedule:
     """The same rooms with these viewers in them, drawn as those of `draw_schedule` are."""
     hour = schedule.start % DAY_US // HOUR_US
     audience = _audiences(schedule.scene, hour, viewers, config, rng)
