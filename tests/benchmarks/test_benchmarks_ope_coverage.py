@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from beautyrec.evaluation.metrics import METRICS
 from beautyrec.simulate.world import World
 from benchmarks import _harness, ope_coverage
+
+LIFTS = 2 * len(METRICS)  # by SNIPS and by DR
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ def test_the_bound_of_a_short_run_is_a_binomial_quantile(miss):
 
 
 def test_one_world_gives_a_lift_and_its_truth_for_every_policy_and_metric(table):
-    assert table.groupby("policy").size().to_dict() == {"near": 10, "far": 10}
+    assert table.groupby("policy").size().to_dict() == {"near": LIFTS, "far": LIFTS}
     asked = table[table["policy"] == "near"]
     assert asked[["estimate", "ci_low", "ci_high", "true"]].notna().all(axis=None)
     assert ((asked["ci_high"] - asked["ci_low"]) > 0).all()
@@ -80,8 +83,8 @@ def test_each_metric_has_a_lower_and_an_upper_bound_and_refusals_are_counted(mon
     checks, notes = ope_coverage.measure(0, quick=False)
     targets = [(check.target, check.holds) for check in checks if check.name.startswith("coverage of ctr lift")]
     assert targets == [(">= 0.93", True), ("<= 0.97", False)] * 2
-    assert checks[-1].value == 10
-    assert notes["verdicts"]["far"] == {"trust": 0, "caution": 0, "refuse": 10}
+    assert checks[-1].value == LIFTS
+    assert notes["verdicts"]["far"] == {"trust": 0, "caution": 0, "refuse": LIFTS}
     quick, _ = ope_coverage.measure(0, quick=True)
     assert not any(check.target == "<= 0.97" for check in quick)
 

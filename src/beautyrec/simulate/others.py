@@ -56,4 +56,5 @@ def _purchases(purchases: pd.DataFrame, user_ix: IntArray, users: Vocabulary, li
     own = counts[like]
     within = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
     rows = order[np.repeat(starts[like], own) + within]
-    return purchases.iloc[rows].assign(**{schema.USER_ID: np.repeat(users.ids, own)}).reset_index(drop=True)
+    bought: pd.DataFrame = purchases.iloc[rows].reset_index(drop=True)
+    return bought.assign(**{schema.USER_ID: np.repeat(users.ids, own)})
