@@ -8,6 +8,7 @@ from beautyrec.models.als import ALS
 from beautyrec.models.bpr import BPR
 from beautyrec.models.item_knn import BM25, ItemKNN
 from beautyrec.models.lightfm import LightFM
+from beautyrec.models.losses import SampledSoftmax
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
 from beautyrec.testing.models import RecommenderContract
@@ -49,4 +50,4 @@ class TestLightFM(RecommenderContract):
 
 
 class TestSASRec(RecommenderContract):
-    learner = SASRec(width=16, inner=16, max_len=6, epochs=3, negatives=16, batch_events=64)
+    learner = SASRec(width=16, inner=16, max_len=6, epochs=3, loss=SampledSoftmax(16), batch_events=64)

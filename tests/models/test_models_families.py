@@ -227,7 +227,7 @@ def test_parameters_reach_the_learner():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("asl", {}, "model 'asl' is unknown; known are als, bpr, item_knn, lightfm, popularity, sasrec"),
+        ("asl", {}, "model 'asl' is unknown; known are als, bpr, gru4rec, item_knn, lightfm, popularity, sasrec"),
         ("als", {"factor": 3}, "unknown key 'factor'.*alpha.*factors"),
         ("als", {"factors": "many"}, "factors.*integer"),
         ("als", {"factors": True}, "factors.*integer"),

@@ -10,6 +10,7 @@ from beautyrec.errors import ConfigError
 from beautyrec.models.als import ALS
 from beautyrec.models.base import Learner
 from beautyrec.models.bpr import BPR
+from beautyrec.models.gru4rec import GRU4Rec
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.popularity import Popularity
@@ -24,6 +25,7 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
         "bpr": BPR,
         "lightfm": LightFM,
         "sasrec": SASRec,
+        "gru4rec": GRU4Rec,
     }
 )
 """The learners of retrieval models; the libraries they train with are imported when they are fitted."""
