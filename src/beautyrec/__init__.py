@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
     from beautyrec.models.bpr import BPR
+    from beautyrec.models.checkpoint import Checkpoint
     from beautyrec.models.funnel import Funnel
+    from beautyrec.models.gru4rec import GRU4Rec
     from beautyrec.models.item_knn import ItemKNN
     from beautyrec.models.lightfm import LightFM
     from beautyrec.models.popularity import Popularity
@@ -43,9 +45,11 @@ __all__ = [
     "ALS",
     "BPR",
     "BanditLog",
+    "Checkpoint",
     "EventLog",
     "FeatureSet",
     "Funnel",
+    "GRU4Rec",
     "Greedy",
     "HeldRooms",
     "Interactions",
@@ -70,9 +74,11 @@ _HOME = {
     "ALS": "models.als",
     "BPR": "models.bpr",
     "BanditLog": "evaluation.bandit_log",
+    "Checkpoint": "models.checkpoint",
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
+    "GRU4Rec": "models.gru4rec",
     "Greedy": "policies.greedy",
     "HeldRooms": "campaign.policy_lift",
     "Interactions": "data.interactions",

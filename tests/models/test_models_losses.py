@@ -66,20 +66,20 @@ def test_gbce_is_its_formula(places, calibration):
     power = share * (calibration * (1 - 1 / share) + 1 / share)  # as the paper writes it
     scores = (states @ items.all().T).tolist()
     for place, item in enumerate(target.tolist()):
-        probability = [1 / (1 + math.exp(-s)) for s in scores[place]]
+        probability = [1 / (1 + math.exp(-s) * 5 / power) for s in scores[place]]
         expected = -power * math.log(probability[item])
         expected -= sum(math.log(1 - probability[n]) for n in drawn.item.tolist() if n != item)
         assert got[place].item() == pytest.approx(expected / 6, rel=1e-5)
 
 
 def test_gbce_with_full_calibration_is_least_at_the_true_probabilities():
-    """Next items follow ``p``; at scores ln(p / (1 - p)) no step lowers the expected loss."""
+    """Next items follow ``p``; at shifted scores of ln(p / (1 - p)) no step lowers the expected loss."""
     p = torch.tensor([0.4, 0.3, 0.2, 0.06, 0.04], dtype=torch.float64)
     loss = GBCE(negatives=1, calibration=1.0)
     items = ItemEmbedding(5, 5).double()
     with torch.no_grad():
         items.own.weight[:-1] = torch.eye(5, dtype=torch.float64)
-    state = torch.logit(p).requires_grad_()
+    state = (torch.logit(p) - math.log(loss.power(5) / 1)).requires_grad_()
     total = torch.zeros(())
     for item in range(5):  # an even draw among the other four
         for other in set(range(5)) - {item}:

@@ -235,6 +235,7 @@ LEARNERS = {
 
 def fit_slowly(name, folder):
     """Runs in a process of its own, which is killed from outside."""
+    torch.cuda.is_available = lambda: False
     LEARNERS[name].fit(
         small_log(), seed=4, checkpoint=Checkpoint(folder, every=0), on_progress=lambda *a: time.sleep(0.5)
     )
@@ -242,6 +243,7 @@ def fit_slowly(name, folder):
 
 def fit_until_a_write_is_cut_off(name, folder):
     """Kills itself with half of its ninth checkpoint written."""
+    torch.cuda.is_available = lambda: False
     write, count = Path.write_bytes, iter(range(100))
 
     def cut_off(path, data):
@@ -256,7 +258,8 @@ def fit_until_a_write_is_cut_off(name, folder):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
 @pytest.mark.parametrize(("name", "work"), [("sasrec", fit_slowly), ("gru4rec", fit_until_a_write_is_cut_off)])
-def test_a_killed_fit_ends_like_one_that_was_not(tmp_path, name, work):
+def test_a_killed_fit_ends_like_one_that_was_not(tmp_path, name, work, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # to the bit is a promise of the processor
     child = multiprocessing.get_context("spawn").Process(target=work, args=(name, tmp_path))
     child.start()
     kept = Checkpoint(tmp_path, every=0)
@@ -289,3 +292,21 @@ def test_a_fit_refuses_the_checkpoint_of_another(tmp_path):
     shorter = small_log().where(np.arange(len(small_log())) > 3)
     with pytest.raises(ConfigError, match="another training: log is"):
         learner.fit(shorter, seed=1, checkpoint=Checkpoint(tmp_path))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@pytest.mark.parametrize("name", list(LEARNERS))
+def test_cuda_fits_and_resumes(tmp_path, name):
+    calls = []
+
+    def stop_after_three(done, total):
+        calls.append(done)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LEARNERS[name].fit(small_log(), checkpoint=Checkpoint(tmp_path, every=0), on_progress=stop_after_three)
+    model = LEARNERS[name].fit(small_log(), checkpoint=Checkpoint(tmp_path), on_progress=lambda *a: calls.append(a[0]))
+    assert calls[3] == 3  # the third epoch was over, but not counted in the last checkpoint
+    assert np.isfinite(model.user_factors).all()
+    assert model.user_factors.any(axis=1).sum() == 59

@@ -6,6 +6,7 @@ values that :meth:`each` gives. The objects are settings; torch is imported when
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypeAlias
@@ -67,8 +68,7 @@ class SampledSoftmax:
 class FullSoftmax:
     """``ln(sum_i e^(s_i)) - s`` over all items: the cross-entropy itself.
 
-    Cost: a product with the whole catalogue at every step, here seven times that of 1,024 drawn items; memory of places
-    times items.
+    Cost: a product with the whole catalogue at every step, and memory of places times items.
     """
 
     kind: Literal["full_softmax"] = "full_softmax"
@@ -95,12 +95,15 @@ class FullSoftmax:
 
 @dataclass(frozen=True)
 class GBCE:
-    """``-(b ln sigmoid(s) + sum_n ln(1 - sigmoid(s_n))) / (N + 1)`` with ``b = t (a - 1) + 1``, a = N / (I - 1).
+    """``-(b ln p + sum_n ln(1 - p_n)) / (N + 1)`` with ``p = sigmoid(s + ln(b / N))``, ``b = t (a - 1) + 1``, a = N / (I - 1).
 
     Plain binary cross-entropy (t = 0) believes too much in the next item where few others are drawn; the power b makes
     up for the share a that is. With t = 1 probabilities are as with all items drawn. Petrov and Macdonald, *gSASRec:
-    Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampling* (RecSys 2023), eq. 12. There
-    every place has draws of its own; here the places of a batch share theirs, which costs one product.
+    Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampling* (RecSys 2023), eq. 12. Two
+    things differ: there every place has draws of its own, here the places of a batch share theirs, which costs one
+    product; and the scores are shifted, which ranks alike and starts where the two sums pull equally (the prior of Lin
+    et al., *Focal Loss for Dense Object Detection*, ICCV 2017): without it the first epochs go by in pushing all scores
+    down.
     """
 
     negatives: int = 256
@@ -136,8 +139,10 @@ class GBCE:
         from torch.nn.functional import softplus
 
         positive, negative = _scores(states, items, target, drawn)
-        others = softplus(negative).masked_fill(target[:, None] == drawn.item[None, :], 0.0).sum(dim=1)
-        each: Tensor = (self.power(items.n_items) * softplus(-positive) + others) / (self.negatives + 1)
+        power = self.power(items.n_items)
+        shift = math.log(max(power, 1e-6) / self.negatives)
+        others = softplus(negative + shift).masked_fill(target[:, None] == drawn.item[None, :], 0.0).sum(dim=1)
+        each: Tensor = (power * softplus(-positive - shift) + others) / (self.negatives + 1)
         return each
 
 

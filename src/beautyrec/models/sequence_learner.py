@@ -55,8 +55,9 @@ class SequenceLearner(ABC):
     """Step of AdamW; falls to a tenth over the epochs."""
     weight_decay: float = 0.0
     """Pull of the weights towards 0."""
-    patience: int = 4
-    """Epochs without a better validation after which training stops."""
+    patience: int = 8
+    """Epochs without a better validation after which training stops; the weights that validated best are kept. Much of
+    what is gained comes with the small steps of the last epochs, so few are too soon."""
     threads: int = 1
     """Threads of torch. The result depends on it, not on the machine's cores; more pay only where the cores are idle."""
     validation_users: int = 2000
