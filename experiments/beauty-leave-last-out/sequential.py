@@ -23,7 +23,7 @@ from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
 from beautyrec.data.splits import Split, leave_last_out, split_at
 from beautyrec.models.base import Learner
 from beautyrec.models.gru4rec import GRU4Rec
-from beautyrec.models.losses import GBCE, FullSoftmax, SampledSoftmax
+from beautyrec.models.losses import GBCE, SampledSoftmax
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
 
@@ -34,12 +34,10 @@ ROWS = Path(__file__).with_suffix(".json")
 SETTINGS: dict[str, Learner] = {
     "sasrec, ids alone": SASRec(item_features=()),
     "sasrec, ids alone, time": SASRec(item_features=(), time_since_previous=True, time_between=True),
-    "sasrec, ids alone, gBCE 1024": SASRec(item_features=(), loss=GBCE(negatives=1024)),
     "sasrec": SASRec(),
     "sasrec, 2048 drawn, patience 4": SASRec(loss=SampledSoftmax(negatives=2048), patience=4),
     "sasrec, 2048 drawn": SASRec(loss=SampledSoftmax(negatives=2048)),
     "sasrec, gBCE": SASRec(loss=GBCE()),
-    "sasrec, full softmax": SASRec(loss=FullSoftmax()),
     "gru4rec, ids alone": GRU4Rec(item_features=()),
     "gru4rec": GRU4Rec(),
     "popularity, 30 days": Popularity(window_days=30),
