@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
     from beautyrec.models.bpr import BPR
+    from beautyrec.models.checkpoint import Checkpoint
     from beautyrec.models.ease import EASE
     from beautyrec.models.funnel import Funnel
+    from beautyrec.models.gru4rec import GRU4Rec
     from beautyrec.models.item_knn import ItemKNN
     from beautyrec.models.item_order import ItemOrder, smoothed_ctr
     from beautyrec.models.lightfm import LightFM
@@ -52,9 +54,11 @@ __all__ = [
     "EASE",
     "SLIM",
     "BanditLog",
+    "Checkpoint",
     "EventLog",
     "FeatureSet",
     "Funnel",
+    "GRU4Rec",
     "GlobalTime",
     "Greedy",
     "HeldRooms",
@@ -90,10 +94,12 @@ _HOME = {
     "EASE": "models.ease",
     "SLIM": "models.slim",
     "BanditLog": "evaluation.bandit_log",
+    "Checkpoint": "models.checkpoint",
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
     "GlobalTime": "campaign.compare",
+    "GRU4Rec": "models.gru4rec",
     "Greedy": "policies.greedy",
     "HeldRooms": "campaign.policy_lift",
     "Interactions": "data.interactions",

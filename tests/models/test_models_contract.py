@@ -11,6 +11,7 @@ from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.item_order import ItemOrder
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.logistic_mf import LogisticMF
+from beautyrec.models.losses import SampledSoftmax
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
 from beautyrec.models.slim import SLIM, LocalEASE
@@ -83,4 +84,4 @@ class TestLightFM(RecommenderContract):
 
 
 class TestSASRec(RecommenderContract):
-    learner = SASRec(width=16, inner=16, max_len=6, epochs=3, negatives=16, batch_events=64)
+    learner = SASRec(width=16, inner=16, max_len=6, epochs=3, loss=SampledSoftmax(16), batch_events=64)

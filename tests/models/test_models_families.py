@@ -233,7 +233,11 @@ def test_parameters_reach_the_learner():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("asl", {}, "model 'asl' is unknown; known are als, bpr, ease, item_knn, lightfm, local_ease, logistic_mf, "),
+        (
+            "asl",
+            {},
+            "model 'asl' is unknown; known are als, bpr, ease, gru4rec, item_knn, lightfm, local_ease, logistic_mf, ",
+        ),
         ("als", {"factor": 3}, "unknown key 'factor'.*alpha.*factors"),
         ("als", {"factors": "many"}, "factors.*integer"),
         ("als", {"factors": True}, "factors.*integer"),

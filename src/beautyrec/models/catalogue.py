@@ -11,6 +11,7 @@ from beautyrec.models.als import ALS
 from beautyrec.models.base import Learner
 from beautyrec.models.bpr import BPR
 from beautyrec.models.ease import EASE
+from beautyrec.models.gru4rec import GRU4Rec
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.logistic_mf import LogisticMF
@@ -31,6 +32,7 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
         "logistic_mf": LogisticMF,
         "lightfm": LightFM,
         "sasrec": SASRec,
+        "gru4rec": GRU4Rec,
     }
 )
 """The learners of retrieval models; the libraries they train with are imported when they are fitted."""

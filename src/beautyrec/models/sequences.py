@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from beautyrec.data.interactions import Interactions
 from beautyrec.models.known import spans
 from beautyrec.types import Float32Array, FloatArray, IntArray
 
@@ -102,3 +104,30 @@ class Negatives(NamedTuple):
         """[n] indices, with replacement."""
         at: IntArray = np.searchsorted(self.cumulative, rng.random(n) * self.cumulative[-1], side="right")
         return np.minimum(at, len(self.chance) - 1)
+
+
+def item_codes(log: Interactions, columns: Sequence[str], buckets: int) -> list[IntArray]:
+    """For each of ``columns`` [I] the value of every item as a number from 1, 0 where it has none.
+
+    Args:
+        log: its item table is read.
+        columns: of the item table; those that it lacks are left out.
+        buckets: groups of like size into which fractional numbers are cut; whole numbers and texts are taken as they are.
+
+    Examples:
+        >>> log = Interactions.from_frame(
+        ...     pd.DataFrame({"user_id": [1] * 4, "item_id": list("abcd"), "ts": pd.to_datetime(["2026-01-01"] * 4)}),
+        ...     item_table=pd.DataFrame({"item_id": list("abcd"), "price": [1.5, 2.5, None, 9.0], "brand": list("xyxy")}))
+        >>> [codes.tolist() for codes in item_codes(log, ["price", "colour", "brand"], 2)]
+        [[1, 1, 0, 2], [1, 2, 1, 2]]
+    """
+    table = pd.DataFrame() if log.item_table is None else log.item_table
+    return [_codes(table[column], buckets) for column in columns if column in table]
+
+
+def _codes(values: pd.Series[Any], buckets: int) -> IntArray:
+    """[I] from 1, 0 for a missing value."""
+    if pd.api.types.is_float_dtype(values) and values.nunique() > buckets:
+        values = pd.qcut(values, buckets, labels=False, duplicates="drop")
+    code, _ = pd.factorize(values, sort=True)
+    return np.asarray(code + 1, dtype=np.int64)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from beautyrec.errors import FitError
+from beautyrec.models.checkpoint import Checkpoint
+from beautyrec.models.compute import Compute, deterministic
 from beautyrec.types import Progress
+
+__all__ = ["TrainingPlan", "TrainingRecord", "deterministic", "train"]
 
 Batch = TypeVar("Batch")
 
@@ -36,6 +41,8 @@ class TrainingPlan:
     """Share of the learning rate in the last epoch; it falls by the same amount from epoch to epoch."""
     clip_norm: float = 5.0
     """Longest gradient taken; longer ones are shortened to it."""
+    compute: Compute = field(default_factory=Compute.present)
+    """Device and precision."""
 
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate of a step: rises over the warm-up, then falls from epoch to epoch.
@@ -68,31 +75,6 @@ class TrainingRecord:
     best_epoch: int
 
 
-@contextmanager
-def deterministic(seed: int, threads: int = 1) -> Iterator[None]:
-    """Within it torch draws from ``seed`` and takes only algorithms that repeat; all is put back after it.
-
-    Args:
-        seed: of torch's own generator.
-        threads: that torch works with; sums are split among them, so another number gives another rounding. Small
-            networks gain little from more, and lose tenfold where other work holds the cores.
-    """
-    settings: Any = torch.utils.deterministic
-    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
-    threads_before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True)
-        settings.fill_uninitialized_memory = False  # a tenth of the time; nothing here reads memory it did not write
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before[0])
-            settings.fill_uninitialized_memory = before[1]
-            torch.set_num_threads(threads_before)
-
-
 def train(
     network: nn.Module,
     batches: Callable[[int], Iterable[Batch]],
@@ -101,72 +83,157 @@ def train(
     *,
     validate: Callable[[], float] | None = None,
     on_progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingRecord:
-    """Train ``network`` in place; it ends with the weights of the epoch that validated best, or of the last one.
+    """Train ``network`` in place; it ends on the processor with the weights that validated best, or with the last ones.
 
     Args:
-        network: what is trained.
-        batches: the batches of an epoch, by its number from 0.
+        network: what is trained; on the device of ``plan.compute`` while it is.
+        batches: the batches of an epoch, by its number from 0. They may depend on nothing else, for a checkpoint to be
+            of use; tensors in them are moved to the device.
         loss: scalar loss of the network on a batch.
-        plan: steps and stopping.
+        plan: steps, stopping, device.
         validate: a metric of the network, larger is better; called after each epoch, in evaluation mode.
         on_progress: called after each epoch.
+        checkpoint: where the training is kept, and goes on from if it is there already; None keeps nothing.
 
     Raises:
-        FitError: a loss is NaN or infinite; says in which epoch and step.
+        FitError: a loss, a gradient or a validation is NaN or infinite; says in which epoch and step.
+        ArtifactError: the checkpoint is damaged.
+        ConfigError: it is of another training.
     """
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
-    )
-    losses: list[float] = []
-    validations: list[float] = []
-    best_epoch, best_weights = -1, network.state_dict()
-    step = 0
-    for epoch in range(plan.epochs):
-        network.train()
-        mean, step = _run_epoch(network, batches(epoch), loss, optimiser, plan, epoch, step)
-        losses.append(mean)
-        network.eval()
-        if validate is not None:
-            with torch.no_grad():
-                validations.append(validate())
-        if validate is None or validations[-1] > max(validations[:-1], default=-torch.inf):
-            best_epoch = epoch
-            best_weights = copy.deepcopy(network.state_dict()) if validate else best_weights
+    run = _Training(network, plan, checkpoint)
+    run.resume()
+    while not run.finished:
+        run.train_epoch(batches(run.epoch), loss)
+        run.end_epoch(validate)
         if on_progress:
-            on_progress(epoch + 1, plan.epochs)
-        if epoch - best_epoch >= plan.patience:
-            break
-    if validate is not None:
-        network.load_state_dict(best_weights)
+            on_progress(run.epoch, plan.epochs)
+    run.close()
     if on_progress:
         on_progress(plan.epochs, plan.epochs)
-    return TrainingRecord(tuple(losses), tuple(validations), best_epoch)
+    return TrainingRecord(tuple(run.losses), tuple(run.validations), run.best_epoch)
 
 
-def _run_epoch(
-    network: nn.Module,
-    batches: Iterable[Batch],
-    loss: Callable[[Batch], Tensor],
-    optimiser: torch.optim.Optimizer,
-    plan: TrainingPlan,
-    epoch: int,
-    first_step: int,
-) -> tuple[float, int]:
-    """One pass; the mean loss of its steps, and the number of steps taken since the beginning."""
-    losses: list[float] = []
-    for step, batch in enumerate(batches, start=first_step):
-        value = loss(batch)
-        losses.append(float(value.detach()))
-        if not math.isfinite(losses[-1]):
+class _Training:
+    """A training under way: all that a checkpoint holds."""
+
+    def __init__(self, network: nn.Module, plan: TrainingPlan, checkpoint: Checkpoint | None) -> None:
+        self.network = network.to(plan.compute.device)
+        self.plan, self.checkpoint, self.kept_at = plan, checkpoint, time.monotonic()
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
+        self.scaler = plan.compute.scaler()
+        self.epoch, self.steps, self.steps_of_epoch, self.loss_of_epoch = 0, 0, 0, 0.0
+        self.losses: list[float] = []
+        self.validations: list[float] = []
+        self.best_epoch = -1
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or too many went by without a better validation."""
+        stale = bool(self.validations) and self.epoch - 1 - self.best_epoch >= self.plan.patience
+        return self.epoch >= self.plan.epochs or stale
+
+    def train_epoch(self, batches: Iterable[Batch], loss: Callable[[Batch], Tensor]) -> None:
+        """What is left of the epoch under way."""
+        self.network.train()
+        for batch in islice(batches, self.steps_of_epoch, None):
+            self._step(batch, loss)
+            self.steps += 1
+            self.steps_of_epoch += 1
+            if self.checkpoint and time.monotonic() - self.kept_at >= self.checkpoint.every:
+                self.keep()
+        self.network.eval()
+
+    def _step(self, batch: Batch, loss: Callable[[Batch], Tensor]) -> None:
+        compute = self.plan.compute
+        with compute.autocast():
+            value = loss(compute.moved(batch))
+        self.loss_of_epoch += self._finite("loss", float(value.detach()))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.rate(self.epoch, self.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(value))
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip_norm)
+        if not self.scaler.is_enabled():  # it leaves out steps whose gradient is not finite, and scales less
+            self._finite("gradient's norm", float(norm))
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
+    def _finite(self, what: str, value: float) -> float:
+        if not math.isfinite(value):
             raise FitError(
-                f"training: the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}. "
+                f"training: the {what} is {value} in epoch {self.epoch + 1}, step {self.steps_of_epoch + 1}. "
                 "Lower the learning rate or look for extreme values in the input."
             )
-        for group in optimiser.param_groups:
-            group["lr"] = plan.rate(epoch, step)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(network.parameters(), plan.clip_norm)
-        optimiser.step()
-    return sum(losses) / max(1, len(losses)), first_step + len(losses)
+        return value
+
+    def end_epoch(self, validate: Callable[[], float] | None) -> None:
+        """Count the epoch, validate, and take note of the weights if they are the best."""
+        self.losses.append(self.loss_of_epoch / max(1, self.steps_of_epoch))
+        if validate is not None:
+            with torch.no_grad():
+                self.validations.append(self._finite("validation", float(validate())))
+        if validate is None or self.validations[-1] > max(self.validations[:-1], default=-math.inf):
+            self.best_epoch = self.epoch
+            self.best_weights = copy.deepcopy(self.network.state_dict()) if validate else {}
+        self.epoch, self.steps_of_epoch, self.loss_of_epoch = self.epoch + 1, 0, 0.0
+
+    def close(self) -> None:
+        """Keep the end, take the best weights, and bring the network back to the processor."""
+        if self.checkpoint:
+            self.keep()
+        if self.best_weights:
+            self.network.load_state_dict(self.best_weights)
+        self.network.eval().cpu()
+
+    def keep(self) -> None:
+        """Write the checkpoint."""
+        if self.checkpoint is None:
+            return
+        tensors = {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in self.best_weights.items()}
+        for place, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{place}/{name}": tensor for name, tensor in state.items()}
+        tensors["generator/cpu"] = torch.get_rng_state()
+        if self.plan.compute.device.type == "cuda":
+            tensors["generator/cuda"] = torch.cuda.get_rng_state(self.plan.compute.device)
+        self.checkpoint.write(tensors, {name: getattr(self, name) for name in _COUNTS} | {"scaler": self._scale()})
+        self.kept_at = time.monotonic()
+
+    def _scale(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.scaler.state_dict()
+        return state
+
+    def resume(self) -> None:
+        """Take over what the checkpoint holds, if there is one."""
+        found = self.checkpoint.read() if self.checkpoint else None
+        if found is None:
+            return
+        tensors, facts = found
+        self.network.load_state_dict(_under("network", tensors))
+        self.best_weights = {n: t.to(self.plan.compute.device) for n, t in _under("best", tensors).items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimiser", tensors).items():
+            place, _, key = name.partition("/")
+            state.setdefault(int(place), {})[key] = tensor
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
+        torch.set_rng_state(tensors["generator/cpu"])
+        if self.plan.compute.device.type == "cuda" and "generator/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator/cuda"], self.plan.compute.device)
+        for name in _COUNTS:
+            setattr(self, name, facts[name])
+
+
+_COUNTS = ("epoch", "steps", "steps_of_epoch", "loss_of_epoch", "losses", "validations", "best_epoch")
+
+
+def _under(folder: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with ``folder/``, without it."""
+    return {name[len(folder) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{folder}/")}
