@@ -36,7 +36,7 @@ ORDER_KNOWN_AT: Final = "order_known_at"
 """Column of rows: when the first order of the impression became known; no value where none has."""
 
 _LEAST: Final = 1e-6
-_ROUNDS: Final = 4
+_ROUNDS: Final = 12
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ class FunnelNetwork(FunnelLearner):
     """Columns of the rows, besides the features, that are embedded."""
     buckets: int = 4096
     """Hashes that each category is spread over."""
-    embedding: int = 8
+    embedding: int = 4
     """Dimensions of a category."""
     cross_layers: int = 2
     """Layers that cross the inputs."""
@@ -68,7 +68,7 @@ class FunnelNetwork(FunnelLearner):
     """Of their matrices."""
     deep: tuple[int, ...] = (64,)
     """Widths of the layers above."""
-    dropout: float = 0.1
+    dropout: float = 0.2
     """Share of values dropped in training, after each deep layer."""
     order_weight: float = 1.0
     """What the loss of the order counts beside that of the click."""
@@ -84,11 +84,11 @@ class FunnelNetwork(FunnelLearner):
     """Impressions of a step."""
     epochs: int = 8
     """Passes at most."""
-    patience: int = 2
+    patience: int = 3
     """Epochs without a better validation after which training stops."""
     learning_rate: float = 2e-3
     """Step of AdamW; falls to a tenth over the epochs."""
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.3
     """Pull of the weights towards 0."""
     threads: int = 1
     """Threads of torch; the result depends on it."""

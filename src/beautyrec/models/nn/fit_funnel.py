@@ -148,7 +148,7 @@ def task_losses(click: Tensor, order: Tensor, batch: Batch, *, clicks_only: bool
     """
     of_click = F.binary_cross_entropy_with_logits(click, batch.clicked, reduction="none")
     log_p = F.logsigmoid(order) + torch.log(batch.maturity)
-    log_p = log_p if clicks_only else log_p + F.logsigmoid(click)
+    log_p = log_p if clicks_only else log_p + F.logsigmoid(click.detach())
     none_seen = torch.log1p(-torch.exp(log_p).clamp(max=1 - _LEAST))
     of_order = -(batch.ordered * log_p + (1 - batch.ordered) * none_seen)
     return of_click, of_order * batch.clicked if clicks_only else of_order
