@@ -27,8 +27,9 @@ class Inputs:
 
     A number becomes two: its quantile among the training rows, from -1.73 to 1.73 (a uniform variable of variance 1), and
     its distance from the mean in standard deviations, at most 4, which keeps the tails apart. A missing one becomes 0
-    twice, and a column of its own says so where the training had gaps. A category becomes a hash below ``buckets`` (Weinberger et al. 2009, "Feature hashing for large scale multitask
-    learning", ICML), or the last code, ``buckets``, where it is missing.
+    twice, and a column of its own says so where the training had gaps. A category becomes a hash below ``buckets``
+    (Weinberger et al. 2009, "Feature hashing for large scale multitask learning", ICML), or the last code, ``buckets``,
+    where it is missing.
 
     Args:
         knots: [m, 65] quantiles of each of m features, rising.

@@ -53,7 +53,9 @@ def read_taobao(folder: str | Path, engine: Engine | None = None) -> EventLog:
         source = published[0]
         table = _read_csv(source)
     else:
-        raise SourceError(f"'{folder}' holds neither '{PARQUET}' nor a file '{CSV_PATTERN}'. Put the publisher's file there.")
+        raise SourceError(
+            f"'{folder}' holds neither '{PARQUET}' nor a file '{CSV_PATTERN}'. Put the publisher's file there."
+        )
     missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
         raise SchemaError(f"{source}: columns {missing} are missing; it has {table.column_names}. Rename or add them.")

@@ -82,7 +82,7 @@ def fit_network(
     with deterministic(seed, config.threads):
         network = FunnelNet(shape, config.head)
         network.head.start_at(*_base_log_odds(rows))
-        for number, weights in enumerate(_goals(config)):
+        for weights in _goals(config):
             on_clicks = weights[0] == 0
             learnt, judged = (_clicked(part) if on_clicks else part for part in (rows, held))
             size = max(64, config.batch * len(learnt.clicked) // len(rows.clicked))
