@@ -16,8 +16,9 @@ SMALL = {
     "rank": 4,
     "embedding": 2,
     "buckets": 16,
-    "epochs": 6,
-    "patience": 6,
+    "dropout": 0.0,
+    "epochs": 15,
+    "patience": 15,
     "batch": 256,
     "learning_rate": 0.02,
 }

@@ -53,7 +53,8 @@ class ESMM(Head):
     """Each task has a tower; the order is learnt over all impressions, through ``ctcvr = ctr * cvr``.
 
     Ma et al. (2018), "Entire space multi-task model: an effective approach for estimating post-click conversion rate",
-    SIGIR. The order has hardly any examples of its own, and takes over what the click has taught the trunk.
+    SIGIR. The order has hardly any examples of its own, and takes over what the click has taught the trunk. In the product
+    the chance of a click is held fixed: left free, the loss of the order bends it, and both come out worse.
     """
 
     tower: int = 32

@@ -1,4 +1,6 @@
-"""What every funnel model must satisfy. Subclass :class:`FunnelContract` in a test and set ``learner``."""
+"""What every funnel model must satisfy; a test class inherits it and says in ``learner`` what is fitted."""
+
+# ruff: noqa: D102 - the names of the tests say it
 
 from __future__ import annotations
 

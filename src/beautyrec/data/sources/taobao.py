@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -66,15 +67,18 @@ def _log(frame: pd.DataFrame, source: str, engine: Engine | None) -> EventLog:
     refuse_rows(frame, {EVENT: (frame[EVENT].isin(list(_NAMES)), f"one of {list(_NAMES)}")}, source)
     ts = frame[TS] if pd.api.types.is_datetime64_any_dtype(frame[TS]) else pd.to_datetime(frame[TS], unit="s")
     ts = ts.dt.tz_localize("UTC") if ts.dt.tz is None else ts
-    events = pd.DataFrame(
-        {EVENT: frame[EVENT].map(_NAMES), TS: ts.dt.as_unit("us"), USER_ID: frame[USER_ID], ITEM_ID: frame[ITEM_ID]}
-    )
-    order = ts.argsort(kind="stable")
-    events = events.iloc[order].reset_index(drop=True)
-    quantity = events[EVENT].eq(ORDER).astype("Int64").replace(0, pd.NA)
+    columns = {
+        EVENT: frame[EVENT].map(_NAMES),
+        TS: ts.dt.as_unit("us"),
+        USER_ID: frame[USER_ID],
+        ITEM_ID: frame[ITEM_ID],
+        QUANTITY: pd.Series(1, frame.index, dtype="Int64").where(frame[EVENT] == "buy"),
+    }
+    events = pd.DataFrame(columns).sort_values(TS, kind="stable", ignore_index=True)
+    events = events.assign(**{EVENT_ID: np.arange(len(events))})
     items = frame.drop_duplicates(ITEM_ID)[[ITEM_ID, CATEGORY_ID]].rename(columns={CATEGORY_ID: CATEGORY})
-    items = items.assign(**{CATEGORY: items[CATEGORY].astype(str)}).sort_values(ITEM_ID, ignore_index=True)
-    return EventLog.from_frames(events.assign(**{EVENT_ID: events.index, QUANTITY: quantity}), items, engine=engine)
+    items = items.astype({CATEGORY: str}).sort_values(ITEM_ID, ignore_index=True)
+    return EventLog.from_frames(events, items, engine=engine)
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -143,8 +143,8 @@ def task_losses(click: Tensor, order: Tensor, batch: Batch, *, clicks_only: bool
     """Losses [b] of the click and of the order.
 
     The click has the cross-entropy. With ``m`` the maturity, the order has that of *clicked and order seen* with the
-    chance ``ctr * cvr * m`` over all impressions, or, where it is learnt on clicks only, that of *order seen* with the
-    chance ``cvr * m`` on those, 0 elsewhere.
+    chance ``ctr * cvr * m`` over all impressions, ``ctr`` held fixed in it so that it moves the order alone. Where it is
+    learnt on clicks only, it has that of *order seen* with the chance ``cvr * m`` on those, and 0 elsewhere.
     """
     of_click = F.binary_cross_entropy_with_logits(click, batch.clicked, reduction="none")
     log_p = F.logsigmoid(order) + torch.log(batch.maturity)
