@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beautyrec.models.als import ALS
     from beautyrec.models.bpr import BPR
     from beautyrec.models.funnel import Funnel
+    from beautyrec.models.funnel_network import FunnelNetwork
     from beautyrec.models.item_knn import ItemKNN
     from beautyrec.models.lightfm import LightFM
     from beautyrec.models.popularity import Popularity
@@ -46,6 +47,7 @@ __all__ = [
     "EventLog",
     "FeatureSet",
     "Funnel",
+    "FunnelNetwork",
     "Greedy",
     "HeldRooms",
     "Interactions",
@@ -73,6 +75,7 @@ _HOME = {
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
+    "FunnelNetwork": "models.funnel_network",
     "Greedy": "policies.greedy",
     "HeldRooms": "campaign.policy_lift",
     "Interactions": "data.interactions",
