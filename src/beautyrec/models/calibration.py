@@ -28,6 +28,7 @@ from beautyrec.types import FloatArray
 
 _STEPS = 50
 _CLOSE = 1e-10
+_STRETCHES = 40
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,12 @@ class Isotonic:
 class PerScene:
     """One method for all, then a shift of log odds for each scene, drawn towards none.
 
-    Each scene's own most likely shift ``d`` has the variance ``v = 1 / sum p (1 - p)``. How much scenes truly differ,
-    ``t^2``, is estimated from all of them (DerSimonian and Laird 1986, "Meta-analysis in clinical trials"), and each is
-    drawn towards no shift: ``d t^2 / (t^2 + v)``. A scene with few events keeps the calibration for all; where scenes
-    differ by no more than chance all do.
+    Each scene's own most likely shift ``d`` has the variance ``v = sum_b (sum of y - p in stretch b)^2 / (sum p (1 - p))^2``
+    over stretches of rows that came one after another, at least ``1 / sum p (1 - p)``: what happens within one room is not
+    independent, and a few rooms are not many (Liang and Zeger 1986, "Longitudinal data analysis using generalized linear
+    models"). How much scenes truly differ, ``t^2``, is estimated from all of them (DerSimonian and Laird 1986,
+    "Meta-analysis in clinical trials"), and each is drawn towards no shift: ``d t^2 / (t^2 + v)``. A scene with few events
+    keeps the calibration for all; where scenes differ by no more than chance all do.
     """
 
     within: Platt | Beta | Isotonic = Platt()
@@ -164,7 +167,9 @@ class PerScene:
         weight: FloatArray | None = None,
         group: FloatArray | None = None,
     ) -> Calibration:
-        """The calibration of rows [n] of scenes ``group`` [n]; those without a scene count for all scenes only.
+        """The calibration of rows [n], in the order of time, of scenes ``group`` [n].
+
+        Rows without a scene count for the calibration for all only.
 
         Raises:
             FitError: there are no rows, a log odds is not finite, or no groups are given.
@@ -209,7 +214,18 @@ def _own_shifts(
         shift += step
         if np.abs(step).max(initial=0.0) < _CLOSE:
             break
-    return shift, 1 / curvature
+    return shift, np.maximum(1 / curvature, _scatter(place, scenes, weight * (happened - q)) / curvature**2)
+
+
+def _scatter(place: npt.NDArray[np.intp], scenes: int, error: FloatArray) -> FloatArray:
+    """[s] the sum over stretches of the rows of each scene of the square of the sum of the errors in them."""
+    stretch = np.arange(len(place)) * _STRETCHES // max(1, len(place))
+    sums = np.bincount(place * _STRETCHES + stretch, error, (scenes + 1) * _STRETCHES).reshape(-1, _STRETCHES)[:scenes]
+    there = np.bincount(place * _STRETCHES + stretch, minlength=(scenes + 1) * _STRETCHES).reshape(-1, _STRETCHES)[
+        :scenes
+    ]
+    filled = np.maximum(2, (there > 0).sum(axis=1))
+    return np.asarray((sums**2).sum(axis=1) * filled / (filled - 1))
 
 
 def _trust(shift: FloatArray, variance: FloatArray) -> FloatArray:

@@ -202,15 +202,18 @@ def fit_lines(
     Args:
         late: rows that the model was not fitted on.
         log_odds: [n] of the click and of the order, from the model.
-        click: the method for the click.
-        order: the method for the order; without clicks the log odds stay as they are.
+        click: the method for the click; it is given the rows in the order of time.
+        order: the method for the order, likewise; without clicks the log odds stay as they are.
     """
-    click_line = click.fit(log_odds[0], late.clicked, None, late.group(_column(click)))
-    after = late.where(late.clicked)
+    by_time = np.argsort(late.time, kind="stable")
+    click_line = click.fit(
+        log_odds[0][by_time], late.clicked[by_time], None, _taken(late.group(_column(click)), by_time)
+    )
+    after = by_time[late.clicked[by_time]]
     if not len(after):
         return click_line, LogisticCalibration()
-    group = after.group(_column(order))
-    return click_line, calibrate_matured(order, log_odds[1][late.clicked], after.ordered, after.maturity, group)
+    group = _taken(late.group(_column(order)), after)
+    return click_line, calibrate_matured(order, log_odds[1][after], late.ordered[after], late.maturity[after], group)
 
 
 def check_labels(early: Examples) -> None:
@@ -267,6 +270,10 @@ def feature_columns(rows: pd.DataFrame, features: tuple[str, ...]) -> list[Float
 def group_of(by: str, names: Sequence[str], columns: Sequence[FloatArray]) -> FloatArray | None:
     """[n] the feature ``by``; None where that is empty."""
     return columns[list(names).index(by)] if by else None
+
+
+def _taken(values: FloatArray | None, at: IntArray) -> FloatArray | None:
+    return None if values is None else values[at]
 
 
 def _column(method: Method) -> str:
