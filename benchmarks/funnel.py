@@ -199,14 +199,17 @@ def delayed_orders(month: Task, seed: int, quick: bool) -> list[_harness.Check]:
     ]
 
 
+def taobao_learners() -> dict[str, FunnelLearner]:
+    """Smaller than those of the month: there are 150 orders to learn from."""
+    plain: dict[str, Any] = {"negatives_a_click": 20.0, "calibration_share": SHARE}
+    network = FunnelNetwork(batch=512, **plain)
+    heads = {head.name: replace(network, head=head) for head in (ESMM(), MMoE(), PLE(levels=1), ClicksOnly())}
+    return {TREES: Funnel(Boosting(60, rows_a_leaf=100), Boosting(30, 4, 0.06, 20.0, 40), **plain), **heads}
+
+
 def on_taobao(task: Task, seed: int, quick: bool) -> tuple[dict[str, Any], list[_harness.Check]]:
     """Trees and networks on real behaviour."""
-    plain = {"negatives_a_click": 20.0, "calibration_share": SHARE}
-    small = FunnelNetwork(batch=512, **plain)
-    chosen: dict[str, FunnelLearner] = {
-        TREES: Funnel(Boosting(trees=60, rows_a_leaf=100), Boosting(30, 4, 0.06, 20.0, 40), **plain),
-        **{head.name: replace(small, head=head) for head in (ESMM(), MMoE(), PLE(levels=1), ClicksOnly())},
-    }
+    chosen = taobao_learners()
     if quick:
         chosen = {name: chosen[name] for name in (TREES, "esmm")}
     clicked, ordered = (task.test[name].to_numpy() for name in (CLICKED, ORDERED))
