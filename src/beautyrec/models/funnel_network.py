@@ -48,7 +48,8 @@ class FunnelNetwork(FunnelLearner):
         >>> clicked = rng.random(4000) < 0.4 * heat
         >>> rows = pd.DataFrame({"ts": pd.date_range("2026-01-01", periods=4000, freq="min", tz="UTC"), "heat": heat,
         ...                      "clicked": clicked, "ordered": clicked & (rng.random(4000) < 0.3)})
-        >>> model = FunnelNetwork(ESMM(tower=4), deep=(8,), epochs=3, batch=256).fit(rows, features=("heat",), seed=0)
+        >>> small = FunnelNetwork(ESMM(tower=4), deep=(8,), dropout=0.0, epochs=6, batch=256, learning_rate=0.02)
+        >>> model = small.fit(rows, features=("heat",), seed=0)
         >>> predicted = model.predict(pd.DataFrame({"heat": [0.1, 0.9]}))
         >>> list(predicted), bool(predicted["ctr"].is_monotonic_increasing)
         (['ctr', 'cvr', 'ctcvr'], True)
