@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,10 @@ from beautyrec.models.als import ALS
 from beautyrec.models.base import Learner
 from beautyrec.models.bpr import BPR
 from beautyrec.models.ease import EASE
+from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
+from beautyrec.models.funnel_heads import ESMM, PLE, AnyHead, MMoE
+from beautyrec.models.funnel_network import FunnelNetwork
 from beautyrec.models.gru4rec import GRU4Rec
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
@@ -38,6 +43,13 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
 """The learners of retrieval models; the libraries they train with are imported when they are fitted."""
 
 
+FUNNEL_TREES = "funnel"
+"""The funnel model of boosted trees."""
+
+FUNNEL_HEADS: Mapping[str, type[AnyHead]] = MappingProxyType({"esmm": ESMM, "mmoe": MMoE, "ple": PLE})
+"""The funnel networks, by their heads."""
+
+
 def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
     """The learner ``name`` with ``params`` in place of its defaults.
 
@@ -52,3 +64,28 @@ def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
     if name not in LEARNERS:
         raise ConfigError(f"model '{name}' is unknown; known are {', '.join(sorted(LEARNERS))}. Correct the name.")
     return from_table(LEARNERS[name], params or {}, f"model '{name}'")
+
+
+def is_funnel(name: str) -> bool:
+    """Whether the family ``name`` predicts clicks and orders, instead of ranking items."""
+    return name == FUNNEL_TREES or name in FUNNEL_HEADS
+
+
+def funnel_learner(name: str, params: Mapping[str, Any] | None = None) -> FunnelLearner:
+    """The learner ``name`` of a funnel model; a network's ``head`` is a table of its own.
+
+    Raises:
+        ConfigError: the name or a key is unknown, or a value is of a wrong type or out of its bounds.
+
+    Examples:
+        >>> funnel_learner("mmoe", {"epochs": 4, "head": {"experts": 6}}).head.experts
+        6
+    """
+    if not is_funnel(name):
+        known = ", ".join(sorted([FUNNEL_TREES, *FUNNEL_HEADS]))
+        raise ConfigError(f"funnel model '{name}' is unknown; known are {known}. Correct the name.")
+    table, where = dict(params or {}), f"model '{name}'"
+    if name == FUNNEL_TREES:
+        return from_table(Funnel, table, where)
+    head = from_table(FUNNEL_HEADS[name], table.pop("head", {}), f"{where}, head")
+    return replace(from_table(FunnelNetwork, table, where), head=head)
