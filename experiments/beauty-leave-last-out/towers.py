@@ -29,6 +29,11 @@ ROWS = Path(__file__).with_suffix(".json")
 SETTINGS: dict[str, Learner] = {
     "two_tower": TwoTower(),
     "two_tower, temperature .12": TwoTower(loss=InBatchSoftmax(temperature=0.12)),
+    "two_tower, temperature .05": TwoTower(loss=InBatchSoftmax(temperature=0.05)),
+    "lightfm, no features": LightFM(factors=64, epochs=20, item_features=()),
+    "lightfm": LightFM(factors=64, epochs=20),
+    "lightfm, words": LightFM(factors=64, epochs=20, text_features=("category_path", "title"), least_items=3),
+    "lightfm, users' features": LightFM(factors=64, epochs=20, user_features=True),
 }
 """What is compared; see ``towers.md``."""
 

@@ -17,6 +17,10 @@ from beautyrec.models.state import ModelState
 from beautyrec.types import BoolArray, Float32Array, FloatArray, IntArray
 
 
+MOST_VALUES = 32
+"""Of one item: a title of a hundred words would cost a network as much for every other item."""
+
+
 class ItemValues(NamedTuple):
     """The known values of items, one entry a value of an item, by item.
 
@@ -98,7 +102,10 @@ class ItemFeatures:
         return len(self.keys)
 
     def values(self, table: pd.DataFrame | None) -> ItemValues:
-        """The known values of the items of ``table``, of this fit or not; columns that it lacks give none."""
+        """The known values of the items of ``table``, of this fit or not; columns that it lacks give none.
+
+        Of an item with more than ``MOST_VALUES`` the first are taken, column by column and word by word.
+        """
         rows, values, shares = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
         for name in (*self.columns, *self.words):
             if table is None or name not in table or not len(self):
@@ -113,6 +120,8 @@ class ItemFeatures:
             shares.append((1 / np.sqrt(count)).astype(np.float32))
         row = np.concatenate(rows)
         order = np.argsort(row, kind="stable")
+        start = np.searchsorted(row[order], row[order])
+        order = order[np.arange(len(order)) - start < MOST_VALUES]
         return ItemValues(row[order], np.concatenate(values)[order], np.concatenate(shares)[order])
 
     def _keys(self, table: pd.DataFrame, name: str) -> tuple[IntArray, IntArray]:

@@ -183,12 +183,12 @@ class InBatchSoftmax:
         import torch
 
         there = torch.cat([target, drawn.item])  # [P + N]
-        vectors = items(there)
-        scores = (states @ vectors.T).float() / self.temperature  # [P, P + N]
-        positive = scores.diagonal()
+        vectors, states = items(there), states / self.temperature
+        positive = (states * vectors[: len(target)]).sum(dim=1).float()
         expected = len(target) * items.frequency[there] + len(drawn.item) / items.n_items
-        others = (scores - expected.log()).masked_fill(target[:, None] == there[None, :], float("-inf"))
-        return torch.logsumexp(torch.cat([positive[:, None], others], dim=1), dim=1) - positive
+        others = torch.addmm(-expected.log().to(states.dtype), states, vectors.T).float()  # [P, P + N]
+        others = others.masked_fill(target[:, None] == there[None, :], float("-inf"))
+        return torch.logaddexp(positive, torch.logsumexp(others, dim=1)) - positive
 
 
 NextItemLoss: TypeAlias = Annotated[SampledSoftmax | FullSoftmax | GBCE, Discriminator("kind")]

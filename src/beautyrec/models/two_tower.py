@@ -40,9 +40,9 @@ class TwoTower:
         1024
     """
 
-    width: int = 128
+    width: int = 64
     """Dimensions of items and users."""
-    hidden: int = 128
+    hidden: int = 64
     """Dimensions within a tower."""
     max_len: int = 30
     """Items of a history that are looked at, the last ones."""
@@ -51,7 +51,7 @@ class TwoTower:
     item_features: tuple[str, ...] = ("category", "brand", "price")
     """Columns of the item table whose values have vectors; those that the table lacks are left out. Fractional numbers,
     such as prices, are cut into groups."""
-    text_features: tuple[str, ...] = ("title", "category_path")
+    text_features: tuple[str, ...] = ("category_path", "title")
     """Columns of text, each of whose words is a value; likewise."""
     feature_buckets: int = 20
     """Groups of like size that fractional numbers are cut into."""
@@ -65,13 +65,13 @@ class TwoTower:
     """What is minimised."""
     batch_events: int = 1024
     """Events in a batch of histories of like length."""
-    epochs: int = 12
+    epochs: int = 10
     """Passes at most."""
     learning_rate: float = 3e-3
     """Step of AdamW; falls to a tenth over the epochs."""
     weight_decay: float = 0.0
     """Pull of the weights towards 0."""
-    patience: int = 4
+    patience: int = 3
     """Epochs without a better validation after which training stops; the weights that validated best are kept."""
     threads: int = 1
     """Threads of torch. The result depends on it, not on the machine's cores."""

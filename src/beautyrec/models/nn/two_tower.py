@@ -99,13 +99,13 @@ class ItemTower(ItemEmbedding):
 
     def inputs(self, item_ix: Tensor) -> Tensor:
         """[..., d] what goes into the towers, for ``item_ix`` [...]; zeros for the padding."""
-        unique, place = torch.unique(item_ix, return_inverse=True)
-        of_values = self.values(self.value[unique], per_sample_weights=self.share[unique])
-        keep = self.taken[unique]
+        ix = item_ix.reshape(-1)
+        of_values = self.values(self.value[ix], per_sample_weights=self.share[ix])
+        keep = self.taken[ix]
         if self.training and self.own_dropout:
-            keep = keep * (torch.rand(len(unique), device=keep.device) >= self.own_dropout)
-        found: Tensor = (self.own(unique) * keep[:, None] + of_values)[place]
-        return found
+            keep = keep * (torch.rand(len(ix), device=keep.device) >= self.own_dropout)
+        found: Tensor = self.own(ix) * keep[:, None] + of_values
+        return found.view(*item_ix.shape, -1)
 
     def forward(self, item_ix: Tensor) -> Tensor:
         """[..., d] the vectors of ``item_ix`` [...]."""
