@@ -29,11 +29,13 @@ ROWS = Path(__file__).with_suffix(".json")
 SETTINGS: dict[str, Learner] = {
     "two_tower": TwoTower(),
     "two_tower, temperature .12": TwoTower(loss=InBatchSoftmax(temperature=0.12)),
-    "two_tower, temperature .05": TwoTower(loss=InBatchSoftmax(temperature=0.05)),
     "lightfm, no features": LightFM(factors=64, epochs=20, item_features=()),
     "lightfm": LightFM(factors=64, epochs=20),
-    "lightfm, words": LightFM(factors=64, epochs=20, text_features=("category_path", "title"), least_items=3),
-    "lightfm, users' features": LightFM(factors=64, epochs=20, user_features=True),
+    "lightfm, weight 5": LightFM(factors=64, epochs=20, feature_weight=5.0),
+    "lightfm, words, weight 5": LightFM(
+        factors=64, epochs=20, text_features=("category_path", "title"), least_items=3, feature_weight=5.0
+    ),
+    "lightfm, users' features, weight 5": LightFM(factors=64, epochs=20, feature_weight=5.0, user_features=True),
 }
 """What is compared; see ``towers.md``."""
 

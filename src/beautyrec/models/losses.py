@@ -157,7 +157,7 @@ class InBatchSoftmax:
     Item Recommendations* (RecSys 2019), who take q from a stream, where here it is counted, and correct the next item's
     own score too; here it is not, for it was not drawn: so the sum is an unbiased estimate of that over all items (Jean et
     al., ACL 2015). The items drawn evenly are after Yang et al., *Mixed Negative Sampling* (WWW companion 2020): batches
-    alone never show what nobody takes.
+    alone seldom show what few take. Items that nobody took count for nothing: that they are new says nothing against them.
     """
 
     negatives: int = 1024
@@ -187,7 +187,8 @@ class InBatchSoftmax:
         positive = (states * vectors[: len(target)]).sum(dim=1).float()
         expected = len(target) * items.frequency[there] + len(drawn.item) / items.n_items
         others = torch.addmm(-expected.log().to(states.dtype), states, vectors.T).float()  # [P, P + N]
-        others = others.masked_fill(target[:, None] == there[None, :], float("-inf"))
+        apart = (target[:, None] == there[None, :]) | (items.frequency[there] == 0)
+        others = others.masked_fill(apart, float("-inf"))
         return torch.logaddexp(positive, torch.logsumexp(others, dim=1)) - positive
 
 

@@ -82,12 +82,15 @@ class ItemTower(ItemEmbedding):
         self.value: Tensor
         self.share: Tensor
         self.taken: Tensor
+        self.known: Tensor
         self.frequency: Tensor
         self.register_buffer("value", torch.from_numpy(np.concatenate([facts.value, none])), persistent=False)
         share = np.concatenate([facts.share, np.zeros_like(facts.share[:1])])
         self.register_buffer("share", torch.from_numpy(share), persistent=False)
         taken = torch.from_numpy(np.append(facts.events > 0, False).astype(np.float32))
         self.register_buffer("taken", taken, persistent=False)
+        known = torch.maximum(taken, self.share.sum(dim=1).clamp(max=1).ceil())
+        self.register_buffer("known", known, persistent=False)
         frequency = torch.from_numpy((facts.events / facts.events.sum()).astype(np.float32))
         self.register_buffer("frequency", frequency, persistent=False)
 
@@ -108,8 +111,8 @@ class ItemTower(ItemEmbedding):
         return found.view(*item_ix.shape, -1)
 
     def forward(self, item_ix: Tensor) -> Tensor:
-        """[..., d] the vectors of ``item_ix`` [...]."""
-        vectors: Tensor = self.tower(self.inputs(item_ix))
+        """[..., d] the vectors of ``item_ix`` [...]; zeros for items of which nothing is known."""
+        vectors: Tensor = self.tower(self.inputs(item_ix)) * self.known[item_ix].unsqueeze(-1)
         return vectors
 
     def all(self) -> Tensor:
