@@ -8,7 +8,8 @@ target is that the lower end of a model's interval lies above the upper end of t
 Popularity of an item that was never sold is 0, so the plain one has no order (ties go by a seeded draw). A fair one takes
 an item's category and brand: their events in training by item of theirs, over all time or the last 180 days. Which of
 these is the baseline, as any setting of the models, was chosen on the items first sold in the 60 days before: the cutoff 60
-days earlier, and only what was sold until the cutoff of the reading (``--quick`` reads this one, with smaller fits).
+days earlier, and only what was sold until the cutoff of the reading. ``--quick`` reads this one, with a smaller LightFM, and only guards
+against a slip: that the means are apart, not the intervals.
 """
 
 from __future__ import annotations
@@ -39,15 +40,15 @@ from benchmarks import _harness
 FOLDER = "amazon-beauty-2014"
 DAYS, K = 60, 10
 METRICS = ("recall", "ndcg")
+WORDS = ("category_path", "title")
+TOWERS = TwoTower(width=32, hidden=32, own_dropout=0.5, epochs=2, loss=InBatchSoftmax(256), validation_users=0)
 MODELS: Mapping[str, Learner] = {
-    "two_tower": TwoTower(own_dropout=0.5, epochs=6),
-    "lightfm": LightFM(factors=64, epochs=20, text_features=("category_path", "title"), least_items=3),
+    "two_tower": TOWERS,
+    "lightfm": LightFM(factors=64, epochs=10, text_features=WORDS, least_items=3, feature_weight=5.0),
 }
 QUICK: Mapping[str, Learner] = {
-    "two_tower": TwoTower(
-        own_dropout=0.5, epochs=2, width=32, hidden=32, loss=InBatchSoftmax(256), validation_users=0
-    ),
-    "lightfm": LightFM(factors=32, epochs=5, text_features=("category_path", "title"), least_items=3),
+    "two_tower": TOWERS,
+    "lightfm": LightFM(factors=32, epochs=4, text_features=WORDS, least_items=3, feature_weight=5.0),
 }
 
 
@@ -151,9 +152,10 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
     checks = []
     for name, mine in found.items():
         for metric in METRICS:
-            other = max(one[metric].ci_high for one in baselines.values())
-            label = f"{metric}@{K} of {name}: lower end of its interval above the upper end of popularity's"
-            checks.append(_harness.at_least(label, mine[metric].ci_low - other, f"{metric}@{K}", 0.0))
+            other = max(one[metric].value if quick else one[metric].ci_high for one in baselines.values())
+            value = (mine[metric].value if quick else mine[metric].ci_low) - other
+            what = "above popularity's" if quick else "lower end of its interval above the upper end of popularity's"
+            checks.append(_harness.at_least(f"{metric}@{K} of {name}: {what}", value, f"{metric}@{K}", 0.0))
     notes = {
         "users": len(cold.task.user_ix),
         "users_without_history_left_out": cold.without_history,

@@ -20,7 +20,6 @@ from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
 from beautyrec.data.splits import Split, leave_last_out
 from beautyrec.models.base import Learner
 from beautyrec.models.lightfm import LightFM
-from beautyrec.models.losses import InBatchSoftmax
 from beautyrec.models.two_tower import TwoTower
 
 SEED = 20261122
@@ -28,14 +27,13 @@ ROWS = Path(__file__).with_suffix(".json")
 
 SETTINGS: dict[str, Learner] = {
     "two_tower": TwoTower(),
-    "two_tower, temperature .12": TwoTower(loss=InBatchSoftmax(temperature=0.12)),
+    "two_tower, values of three items and more": TwoTower(least_items=3),
     "lightfm, no features": LightFM(factors=64, epochs=20, item_features=()),
     "lightfm": LightFM(factors=64, epochs=20),
     "lightfm, weight 5": LightFM(factors=64, epochs=20, feature_weight=5.0),
     "lightfm, words, weight 5": LightFM(
         factors=64, epochs=20, text_features=("category_path", "title"), least_items=3, feature_weight=5.0
     ),
-    "lightfm, users' features, weight 5": LightFM(factors=64, epochs=20, feature_weight=5.0, user_features=True),
 }
 """What is compared; see ``towers.md``."""
 

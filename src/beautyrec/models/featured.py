@@ -117,7 +117,9 @@ class FeatureFactorRecommender(FeaturedRecommender):
             SchemaError: the history has no item table, from which features are read.
         """
         if not len(self.user_value_factors):
-            raise ConfigError("lightfm: fitted without features of users, none can join. Fit it with user_features=True.")
+            raise ConfigError(
+                "lightfm: fitted without features of users, none can join. Fit it with user_features=True."
+            )
         if history.item_table is None:
             raise SchemaError("fold_in: the history has no item_table to read features from. Hand one to from_frame.")
         known = newly_known(self.known, history)

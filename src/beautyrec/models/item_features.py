@@ -16,7 +16,6 @@ from beautyrec.errors import ArtifactError
 from beautyrec.models.state import ModelState
 from beautyrec.types import BoolArray, Float32Array, FloatArray, IntArray
 
-
 MOST_VALUES = 32
 """Of one item: a title of a hundred words would cost a network as much for every other item."""
 
@@ -143,7 +142,9 @@ class ItemFeatures:
 
     def arrays(self) -> dict[str, Any]:
         """As arrays for a :class:`~beautyrec.models.state.ModelState`."""
-        return {"value_keys": self.keys, "value_items": self.items} | {f"edges_{name}": edges for name, edges in self.edges.items()}
+        return {"value_keys": self.keys, "value_items": self.items} | {
+            f"edges_{name}": edges for name, edges in self.edges.items()
+        }
 
     def meta(self) -> dict[str, Any]:
         """As plain values for one."""

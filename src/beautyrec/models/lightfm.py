@@ -78,7 +78,9 @@ class LightFM:
         require_bound("lightfm", "user_alpha", self.user_alpha, 0)
         require_bound("lightfm", "max_sampled", self.max_sampled, 1)
 
-    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> FeatureFactorRecommender:
+    def fit(
+        self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None
+    ) -> FeatureFactorRecommender:
         """Descend in one thread: several would write over each other, and no two fits would be alike.
 
         Raises:

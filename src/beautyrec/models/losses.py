@@ -189,7 +189,8 @@ class InBatchSoftmax:
         others = torch.addmm(-expected.log().to(states.dtype), states, vectors.T).float()  # [P, P + N]
         apart = (target[:, None] == there[None, :]) | (items.frequency[there] == 0)
         others = others.masked_fill(apart, float("-inf"))
-        return torch.logaddexp(positive, torch.logsumexp(others, dim=1)) - positive
+        each: Tensor = torch.logaddexp(positive, torch.logsumexp(others, dim=1)) - positive
+        return each
 
 
 NextItemLoss: TypeAlias = Annotated[SampledSoftmax | FullSoftmax | GBCE, Discriminator("kind")]

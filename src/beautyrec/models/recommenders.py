@@ -35,6 +35,7 @@ __all__ = [
     "recommender_from_state",
 ]
 
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LeastSquaresRecommender(FactorRecommender):
     """Factors of which those of a user are a least squares solution given those of the items, so that others can join.

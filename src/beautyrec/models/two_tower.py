@@ -55,7 +55,7 @@ class TwoTower:
     """Columns of text, each of whose words is a value; likewise."""
     feature_buckets: int = 20
     """Groups of like size that fractional numbers are cut into."""
-    least_items: int = 3
+    least_items: int = 2
     """Items taken in training that must share a value or a word for it to count."""
     own_dropout: float = 0.2
     """Chance in training that an item's own vector is left out and its values have to do."""

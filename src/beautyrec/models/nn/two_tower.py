@@ -117,7 +117,8 @@ class ItemTower(ItemEmbedding):
 
     def all(self) -> Tensor:
         """[I, d] the vectors of all items."""
-        return self(torch.arange(self.n_items, device=self.own.weight.device))
+        vectors: Tensor = self(torch.arange(self.n_items, device=self.own.weight.device))
+        return vectors
 
 
 class TwoTowerNetwork(SequenceNetwork):
