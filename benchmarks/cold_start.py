@@ -8,8 +8,8 @@ target is that the lower end of a model's interval lies above the upper end of t
 Popularity of an item that was never sold is 0, so the plain one has no order (ties go by a seeded draw). A fair one takes
 an item's category and brand: their events in training by item of theirs, over all time or the last 180 days. Which of
 these is the baseline, as any setting of the models, was chosen on the items first sold in the 60 days before: the cutoff 60
-days earlier, and only what was sold until the cutoff of the reading. ``--quick`` reads this one, with a smaller LightFM, and only guards
-against a slip: that the means are apart, not the intervals.
+days earlier, and only what was sold until the cutoff of the reading. ``--quick`` reads these, with a smaller LightFM, and
+only guards against a slip: that the means are apart, not the intervals.
 """
 
 from __future__ import annotations
