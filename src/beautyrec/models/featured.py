@@ -300,7 +300,7 @@ class TowerRecommender(FeaturedRecommender):
 
 
 def _own_arrays(model: FeaturedRecommender) -> dict[str, Any]:
-    """The fields of ``model`` that are arrays and begin with what they are of: item, value, user."""
+    """The fields of ``model`` that are arrays."""
     return {
         field.name: getattr(model, field.name)
         for field in fields(model)
