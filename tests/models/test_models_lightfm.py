@@ -8,8 +8,7 @@ import pytest
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import ConfigError, SchemaError
-from beautyrec.models.featured import UserProfiles
-from beautyrec.models.item_features import ItemFeatures
+from beautyrec.models.item_features import ItemFeatures, UserProfiles
 from beautyrec.models.known import History
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.recommenders import recommender_from_state

@@ -15,9 +15,9 @@ from beautyrec.errors import ConfigError, SchemaError
 from beautyrec.models.base import Known, ModelState
 from beautyrec.models.factors import FactorRecommender
 from beautyrec.models.fold_in import newly_known
-from beautyrec.models.item_features import ItemFeatures
+from beautyrec.models.item_features import ItemFeatures, UserProfiles
 from beautyrec.models.known import History, recency_weight
-from beautyrec.types import Float32Array, IntArray
+from beautyrec.types import Float32Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -148,46 +148,6 @@ class FeatureFactorRecommender(FeaturedRecommender):
             user_value_factors=state.array("user_value_factors", (None, d)),
             history_decay=state.number("history_decay"),
         )
-
-
-class UserProfiles(NamedTuple):
-    """The features of what users took: shares of values that sum to 1 for each user who has any.
-
-    Args:
-        row: [n] the user.
-        value: [n] number of the value.
-        share: [n] its weight.
-        users: U.
-    """
-
-    row: IntArray
-    value: IntArray
-    share: Float32Array
-    users: int
-
-    @classmethod
-    def of(cls, seen: History, features: ItemFeatures, item_table: pd.DataFrame | None, decay: float) -> Self:
-        """Of histories: the last item counts 1, each before it ``decay`` of the next."""
-        users, n_items, n = len(seen.indptr) - 1, 0 if item_table is None else len(item_table), max(1, len(features))
-        found = features.values(item_table)
-        start = np.searchsorted(found.row, np.arange(n_items + 1))
-        count = np.diff(start)[seen.item_ix] if n_items else np.zeros(len(seen.item_ix), dtype=np.int64)
-        entry = np.repeat(np.arange(len(count)), count)
-        at = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count)
-        at = at + (start[seen.item_ix[entry]] if n_items else 0)
-        user = np.repeat(np.arange(users), np.diff(seen.indptr))[entry]
-        weight = recency_weight(seen, decay)[entry] * found.share[at]
-        key, place = np.unique(user * n + found.value[at], return_inverse=True)
-        share = np.bincount(place, weights=weight, minlength=len(key))
-        row = key // n
-        total = np.bincount(row, weights=share, minlength=users)
-        return cls(row, key % n, (share / total[row]).astype(np.float32), users)
-
-    def summed(self, vectors: Float32Array) -> Float32Array:
-        """[U, d] ``sum share * vectors[value]``."""
-        out = np.zeros((self.users, vectors.shape[1]), dtype=np.float32)
-        np.add.at(out, self.row, self.share[:, None] * vectors[self.value])
-        return out
 
 
 class Tower(NamedTuple):

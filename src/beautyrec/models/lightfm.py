@@ -11,8 +11,8 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
-from beautyrec.models.featured import FeatureFactorRecommender, UserProfiles
-from beautyrec.models.item_features import ItemFeatures
+from beautyrec.models.featured import FeatureFactorRecommender
+from beautyrec.models.item_features import ItemFeatures, UserProfiles
 from beautyrec.types import Float32Array, Progress
 
 if TYPE_CHECKING:
