@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from beautyrec.models.popularity import Popularity
     from beautyrec.models.sasrec import SASRec
     from beautyrec.models.slim import SLIM, LocalEASE
+    from beautyrec.models.two_tower import TwoTower
     from beautyrec.policies.greedy import Greedy
     from beautyrec.policies.softmax import Softmax
     from beautyrec.selection.line_up import LineUpConfig, line_up
@@ -77,6 +78,7 @@ __all__ = [
     "SASRec",
     "Scorer",
     "Softmax",
+    "TwoTower",
     "Vocabulary",
     "World",
     "WorldConfig",
@@ -118,6 +120,7 @@ _HOME = {
     "SASRec": "models.sasrec",
     "Scorer": "serving.scorer",
     "Softmax": "policies.softmax",
+    "TwoTower": "models.two_tower",
     "Vocabulary": "data.vocabulary",
     "World": "simulate.world",
     "WorldConfig": "simulate.config",

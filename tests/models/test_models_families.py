@@ -176,11 +176,12 @@ def test_logistic_mf_counts_an_interaction_by_its_weight():
 
 def test_lightfm_features_are_the_item_then_its_values_and_sum_to_one():
     config = LightFM(item_features=("brand", "colour"), feature_weight=0.5)
-    matrix = config._features(small_log()).toarray()
+    matrix = config._items(small_log(), config._known_features(small_log())).toarray()
     n = len(small_log().items)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-6)
     assert matrix.shape[1] == n + 6  # six brands; 0 is missing, and there is no column colour
     np.testing.assert_allclose(matrix[0, [0]], 1)  # item 0 has no brand
+    assert matrix[n - 1, n - 1] == 0  # nobody took the last item: it is its brand alone
     sharing = np.count_nonzero(np.arange(n) % 7 == 1)  # items of the brand of item 1
     weight = 0.5 / np.sqrt(sharing)
     np.testing.assert_allclose(np.sort(matrix[1])[-2:], [weight / (1 + weight), 1 / (1 + weight)], rtol=1e-6)

@@ -23,6 +23,7 @@ from beautyrec.models.logistic_mf import LogisticMF
 from beautyrec.models.popularity import Popularity
 from beautyrec.models.sasrec import SASRec
 from beautyrec.models.slim import SLIM, LocalEASE
+from beautyrec.models.two_tower import TwoTower
 from beautyrec.settings import from_table
 
 LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
@@ -38,6 +39,7 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
         "lightfm": LightFM,
         "sasrec": SASRec,
         "gru4rec": GRU4Rec,
+        "two_tower": TwoTower,
     }
 )
 """The learners of retrieval models; the libraries they train with are imported when they are fitted."""

@@ -1,19 +1,19 @@
-"""LightFM: factors built from the features of items, by the library ``rectools-lightfm``."""
+"""Factorisation that knows items and users by their features, by the library ``rectools-lightfm``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checks import not_finite, require_bound, require_events, require_finite
-from beautyrec.models.recommenders import FactorRecommender
-from beautyrec.types import Progress
+from beautyrec.models.featured import FeatureFactorRecommender
+from beautyrec.models.item_features import ItemFeatures, UserProfiles
+from beautyrec.types import Float32Array, Progress
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -24,7 +24,9 @@ class LightFM:
     """Factorisation where an item's factors are the weighted mean of those of its features, itself being one of them.
 
     ``s_ui = x_u . sum_f a_if y_f + sum_f a_if b_f``, fitted by WARP: wrong items are drawn until one scores too high.
-    Features are the columns of ``item_features`` that the item table of the log has. Kula, *Metadata Embeddings for
+    Features are the columns of ``item_features`` that the item table of the log has. An item that nobody has taken is the
+    mean of its features alone. With ``user_features`` a user is likewise the mean of its own factors and of those of the
+    features of what it took, and a user who comes later is folded in by these alone. Kula, *Metadata Embeddings for
     User and Item Cold-start Recommendations* (CBRecSys 2015); Weston, Bengio and Usunier, *WSABIE* (IJCAI 2011).
 
     Examples:
@@ -42,14 +44,25 @@ class LightFM:
     learning_rate: float = 0.05
     """First step of Adagrad."""
     item_features: tuple[str, ...] = ("category", "brand")
-    """Columns of the item table used as features; those that the table lacks are left out."""
+    """Columns of the item table used as features; those that the table lacks are left out. Fractional numbers, such as
+    prices, are cut into twenty groups of like size."""
+    text_features: tuple[str, ...] = ()
+    """Columns of text, each of whose words is a feature; likewise."""
+    least_items: int = 1
+    """Items taken that must share a value or a word for it to count."""
     feature_weight: float = 1.0
-    """Weight of a value that one item has; n items that share one give it ``1 / sqrt(n)`` of that. The item itself
+    """Weight of a value that one item has; n items taken that share one give it ``1 / sqrt(n)`` of that. The item itself
     weighs 1, and the weights of an item are scaled to sum to 1."""
+    user_features: bool = False
+    """Whether users have the features of what they took, besides factors of their own."""
+    user_feature_weight: float = 1.0
+    """Weight of these together; the user itself weighs 1, and the weights of a user are scaled to sum to 1."""
+    history_decay: float = 0.7
+    """How much an item taken says for a user's features, relative to the next one."""
     item_alpha: float = 1e-5
     """L2 penalty on the features of items."""
     user_alpha: float = 1e-5
-    """L2 penalty on users."""
+    """L2 penalty on users and their features."""
     max_sampled: int = 10
     """Wrong items drawn at most for one interaction."""
 
@@ -57,12 +70,17 @@ class LightFM:
         require_bound("lightfm", "factors", self.factors, 1)
         require_bound("lightfm", "epochs", self.epochs, 1)
         require_bound("lightfm", "learning_rate", self.learning_rate, 1e-9)
+        require_bound("lightfm", "least_items", self.least_items, 1)
         require_bound("lightfm", "feature_weight", self.feature_weight, 0)
+        require_bound("lightfm", "user_feature_weight", self.user_feature_weight, 0)
+        require_bound("lightfm", "history_decay", self.history_decay, 1e-6, 1)
         require_bound("lightfm", "item_alpha", self.item_alpha, 0)
         require_bound("lightfm", "user_alpha", self.user_alpha, 0)
         require_bound("lightfm", "max_sampled", self.max_sampled, 1)
 
-    def fit(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> FactorRecommender:
+    def fit(
+        self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None
+    ) -> FeatureFactorRecommender:
         """Descend in one thread: several would write over each other, and no two fits would be alike.
 
         Raises:
@@ -84,36 +102,85 @@ class LightFM:
             max_sampled=self.max_sampled,
             random_state=seed,
         )
-        features = self._features(train)
+        known, features = Known.of(train), self._known_features(train)
+        items, users = self._items(train, features), self._users(train, known, features)
         weight = train.matrix().tocoo()
         positive = weight.copy()
         positive.data = np.ones_like(weight.data)
+        sides: dict[str, Any] = {"item_features": items, "user_features": users}
         for epoch in range(self.epochs):
             try:
-                model.fit_partial(positive, item_features=features, sample_weight=weight, epochs=1, num_threads=1)
+                model.fit_partial(positive, **sides, sample_weight=weight, epochs=1, num_threads=1)
             except ValueError:  # what it raises where an embedding is not finite; its input was checked
                 raise not_finite("lightfm") from None
             if on_progress:
                 on_progress(epoch + 1, self.epochs)
-        bias, factors = model.get_item_representations(features)
-        require_finite("lightfm", model.user_embeddings, factors, bias)
-        return FactorRecommender(Known.of(train), model.user_embeddings, factors, bias)
+        require_finite("lightfm", model.user_embeddings, model.item_embeddings, model.item_biases)
+        return self._recommender(model, known, features, items, users)
 
-    def _features(self, train: Interactions) -> csr_matrix:
-        """[I, I + F] the item itself, then one column a value of each feature; rows sum to 1."""
-        from scipy.sparse import csr_matrix, diags, hstack, identity
+    def _recommender(
+        self, model: Any, known: Known, features: ItemFeatures, items: csr_matrix, users: csr_matrix | None
+    ) -> FeatureFactorRecommender:
+        """The factors of a fitted ``model`` and of what users and items are made of."""
+        own, n_users = len(known.items), len(known.users)
+        bias = items @ model.item_biases
+        nothing_known = np.asarray(items.sum(axis=1)).ravel() == 0
+        bias[nothing_known] = bias[~nothing_known].min()
+        none: Float32Array = np.zeros((0, self.factors), dtype=np.float32)
+        return FeatureFactorRecommender(
+            known,
+            model.user_embeddings if users is None else np.asarray(users @ model.user_embeddings),
+            np.asarray(items @ model.item_embeddings),
+            bias,
+            features=features,
+            value_weight=self._value_weight(features),
+            value_factors=model.item_embeddings[own:],
+            value_bias=model.item_biases[own:],
+            user_value_factors=none if users is None else model.user_embeddings[n_users:],
+            history_decay=self.history_decay,
+        )
 
-        n_items = len(train.items)
-        blocks = [identity(n_items, dtype=np.float32, format="csr")]
-        table = train.item_table
-        for column in self.item_features if table is not None else ():
-            if table is None or column not in table:
-                continue
-            code, values = pd.factorize(table[column])
-            row = np.flatnonzero(code >= 0)
-            weight = self.feature_weight / np.sqrt(np.bincount(code[row], minlength=len(values)))
-            entries = (weight[code[row]].astype(np.float32), (row, code[row]))
-            blocks.append(csr_matrix(entries, shape=(n_items, len(values))))
-        stacked = hstack(blocks, format="csr")
-        total = np.asarray(stacked.sum(axis=1)).ravel()
-        return (diags((1 / total).astype(np.float32)) @ stacked).tocsr()
+    def _known_features(self, train: Interactions) -> ItemFeatures:
+        """The features of the items taken."""
+        return ItemFeatures.of(
+            train.item_table,
+            np.bincount(train.item_ix, minlength=len(train.items)) > 0,
+            columns=self.item_features,
+            words=self.text_features,
+            least_items=self.least_items,
+        )
+
+    def _value_weight(self, features: ItemFeatures) -> Float32Array:
+        """[F] the weight of each value, by how many items taken share it."""
+        return (self.feature_weight / np.sqrt(features.items)).astype(np.float32)
+
+    def _items(self, train: Interactions, features: ItemFeatures) -> csr_matrix:
+        """[I, I + F] an item that was taken itself, then its values; rows sum to 1, or to 0 where nothing is known."""
+        from scipy.sparse import csr_matrix, diags, hstack
+
+        n_items, found = len(train.items), features.values(train.item_table)
+        taken = (np.bincount(train.item_ix, minlength=n_items) > 0).astype(np.float32)
+        weight = self._value_weight(features)[found.value]
+        values = csr_matrix((weight, (found.row, found.value)), shape=(n_items, len(features)), dtype=np.float32)
+        return _rows_to_one(hstack([diags(taken), values], format="csr"))
+
+    def _users(self, train: Interactions, known: Known, features: ItemFeatures) -> csr_matrix | None:
+        """[U, U + F] a user, then the features of what it took; rows sum to 1. None where users have no features."""
+        from scipy.sparse import csr_matrix, hstack, identity
+
+        if not self.user_features:
+            return None
+        n_users = len(train.users)
+        found = UserProfiles.of(known.seen, features, train.item_table, self.history_decay)
+        share = self.user_feature_weight * found.share
+        values = csr_matrix((share, (found.row, found.value)), shape=(n_users, len(features)), dtype=np.float32)
+        return _rows_to_one(hstack([identity(n_users, dtype=np.float32, format="csr"), values], format="csr"))
+
+
+def _rows_to_one(matrix: csr_matrix) -> csr_matrix:
+    """``matrix`` with rows that sum to 1; those of zeros stay."""
+    from scipy.sparse import diags
+
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    scale = np.divide(1, total, out=np.zeros_like(total), where=total > 0).astype(np.float32)
+    return (diags(scale) @ matrix).tocsr().astype(np.float32)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from beautyrec.models.nn.items import ItemEmbedding
+    from beautyrec.models.nn.two_tower import ItemTower
 
 _STRICT: Mapping[str, str] = {"extra": "forbid"}  # so that a slip in a key of a TOML table is an error
 
@@ -143,6 +144,52 @@ class GBCE:
         shift = math.log(max(power, 1e-6) / self.negatives)
         others = softplus(negative + shift).masked_fill(target[:, None] == drawn.item[None, :], 0.0).sum(dim=1)
         each: Tensor = (power * softplus(-positive - shift) + others) / (self.negatives + 1)
+        return each
+
+
+@dataclass(frozen=True)
+class InBatchSoftmax:
+    """``ln(e^s + sum_n e^(s_n - ln(expected n))) - s`` over the next items of the other places of the batch, and some drawn.
+
+    ``s`` is a score over the temperature. Item n is expected ``P q_n + N / I`` times among the P places and the N
+    items drawn evenly of I, with q_n its share of the training events: without the correction by its logarithm what is
+    popular would be pushed down for being met often. Yi et al., *Sampling-Bias-Corrected Neural Modeling for Large Corpus
+    Item Recommendations* (RecSys 2019), who take q from a stream, where here it is counted, and correct the next item's
+    own score too; here it is not, for it was not drawn: so the sum is an unbiased estimate of that over all items (Jean et
+    al., ACL 2015). The items drawn evenly are after Yang et al., *Mixed Negative Sampling* (WWW companion 2020): batches
+    alone seldom show what few take. Items that nobody took count for nothing: that they are new says nothing against them.
+    """
+
+    negatives: int = 1024
+    """N, items drawn evenly for each batch, besides those that are there."""
+    temperature: float = 0.07
+    """What scores are divided by: cosines lie too close to each other."""
+    kind: Literal["in_batch_softmax"] = "in_batch_softmax"
+    """Its name in TOML."""
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
+
+    def __post_init__(self) -> None:
+        require_bound(self.kind, "negatives", self.negatives, 0)
+        require_bound(self.kind, "temperature", self.temperature, 1e-3)
+
+    @property
+    def by_popularity(self) -> float:
+        """Those of the batch are; the drawn ones are even."""
+        return 0.0
+
+    def each(self, states: Tensor, items: ItemTower, target: Tensor, drawn: Drawn) -> Tensor:
+        """[P] the value at each place, from ``states`` [P, d] and the next items ``target`` [P]."""
+        import torch
+
+        there = torch.cat([target, drawn.item])  # [P + N]
+        vectors, states = items(there), states / self.temperature
+        positive = (states * vectors[: len(target)]).sum(dim=1).float()
+        expected = len(target) * items.frequency[there] + len(drawn.item) / items.n_items
+        others = torch.addmm(-expected.log().to(states.dtype), states, vectors.T).float()  # [P, P + N]
+        apart = (target[:, None] == there[None, :]) | (items.frequency[there] == 0)
+        others = others.masked_fill(apart, float("-inf"))
+        each: Tensor = torch.logaddexp(positive, torch.logsumexp(others, dim=1)) - positive
         return each
 
 

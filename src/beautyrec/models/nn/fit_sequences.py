@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.models.checkpoint import Checkpoint
 from beautyrec.models.compute import Compute
 from beautyrec.models.known import spans
-from beautyrec.models.losses import Drawn, NextItemLoss
+from beautyrec.models.losses import Drawn
 from beautyrec.models.nn.items import ItemEmbedding
 from beautyrec.models.nn.sequence_network import Histories, SequenceNetwork
 from beautyrec.models.sequences import Negatives, Pieces, batches_of_like_length, cut, item_codes
@@ -23,6 +23,8 @@ from beautyrec.types import Float32Array, IntArray, Progress
 
 if TYPE_CHECKING:
     from beautyrec.models.sequence_learner import SequenceLearner
+
+Network = TypeVar("Network", bound=SequenceNetwork)
 
 VALIDATION_SCORES = 2**25
 """Scores held at one time while validating: 128 MB."""
@@ -41,6 +43,55 @@ class Batch(NamedTuple):
     """N items."""
 
 
+class Loss(Protocol):
+    """What a network is trained by; see :mod:`beautyrec.models.losses`."""
+
+    @property
+    def negatives(self) -> int:
+        """Items drawn for each batch."""
+        ...
+
+    @property
+    def by_popularity(self) -> float:
+        """Share of them drawn by popularity."""
+        ...
+
+    def each(self, states: Tensor, items: Any, target: Tensor, drawn: Drawn) -> Tensor:
+        """[P] the value at each place."""
+        ...
+
+
+class Settings(Protocol):
+    """What of a learner is read here; a frozen dataclass has them."""
+
+    @property
+    def loss(self) -> Loss: ...  # noqa: D102 - as the learners say
+    @property
+    def max_len(self) -> int: ...  # noqa: D102
+    @property
+    def batch_events(self) -> int: ...  # noqa: D102
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+    @property
+    def patience(self) -> int: ...  # noqa: D102
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+    @property
+    def validation_users(self) -> int: ...  # noqa: D102
+
+
+class Fit(NamedTuple):
+    """How a fit is drawn, reported and kept."""
+
+    seed: int
+    on_progress: Progress | None
+    checkpoint: Checkpoint | None
+
+
 def fit_sequences(
     learner: SequenceLearner,
     log: Interactions,
@@ -50,12 +101,35 @@ def fit_sequences(
 ) -> tuple[Float32Array, Float32Array]:
     """Factors of users [U, d] and of items [I, d]; users without a history get zeros."""
     codes = item_codes(log, learner.item_features, learner.feature_buckets)
-    held = _held_out(log, learner.validation_users, np.random.default_rng([seed, 0]))
+
+    def build() -> SequenceNetwork:
+        return learner.network(ItemEmbedding(len(log.items), learner.width, codes))
+
+    _, users, items = fit_network(learner, log, build, codes, Fit(seed, on_progress, checkpoint))
+    return users, items
+
+
+def fit_network(
+    learner: Settings, log: Interactions, build: Callable[[], Network], facts: Sequence[IntArray], fit: Fit
+) -> tuple[Network, Float32Array, Float32Array]:
+    """Train a network and read it.
+
+    Args:
+        learner: settings.
+        log: histories.
+        build: makes the network; its weights are drawn afterwards.
+        facts: what else the network is made of; a checkpoint of others is refused.
+        fit: seed, progress and checkpoint.
+
+    Returns:
+        The network, the states of users [U, d] after their last events, zeros without one, and the vectors of items [I, d].
+    """
+    held = _held_out(log, learner.validation_users, np.random.default_rng([fit.seed, 0]))
     events = _Events.of(log)
-    with deterministic(seed, learner.threads):
-        network = learner.network(ItemEmbedding(len(log.items), learner.width, codes))
-        network.initialise(torch.Generator().manual_seed(seed))
-        source = _Batches(learner, log, events, held, seed)
+    with deterministic(fit.seed, learner.threads):
+        network = build()
+        network.initialise(torch.Generator().manual_seed(fit.seed))
+        source = _Batches(learner, log, events, held, fit.seed)
         train(
             network,
             source.epoch,
@@ -68,16 +142,16 @@ def fit_sequences(
                 compute=Compute.present(),
             ),
             validate=(lambda: _ndcg(network, log, events, held, learner.max_len)) if len(held) else None,
-            on_progress=on_progress,
-            checkpoint=checkpoint and checkpoint.of(_description(learner, log, codes, seed)),
+            on_progress=fit.on_progress,
+            checkpoint=fit.checkpoint and fit.checkpoint.of(_description(learner, log, facts, fit.seed)),
         )
         with torch.no_grad():
             users = last_states(network, events, log.indptr[:-1], log.indptr[1:], learner.max_len)
             items = network.items.all().detach().numpy()
-    return users, np.ascontiguousarray(items)
+    return network, users, np.ascontiguousarray(items)
 
 
-def batch_loss(network: SequenceNetwork, loss: NextItemLoss, batch: Batch) -> Tensor:
+def batch_loss(network: SequenceNetwork, loss: Loss, batch: Batch) -> Tensor:
     """Weighted mean of the loss at the places that have a next item."""
     states = network(batch.histories)  # [b, T, d]
     states = states[batch.histories.item < network.items.n_items]  # [P, d]
@@ -108,7 +182,7 @@ class _Events(NamedTuple):
 class _Batches:
     """The batches of every epoch; they depend on the seed and the epoch only."""
 
-    def __init__(self, learner: SequenceLearner, log: Interactions, events: _Events, held: IntArray, seed: int) -> None:
+    def __init__(self, learner: Settings, log: Interactions, events: _Events, held: IntArray, seed: int) -> None:
         end = log.indptr[1:].copy()
         end[held] -= 1
         self.pieces = cut(log.indptr[:-1], end, learner.max_len)
@@ -140,7 +214,7 @@ def _held_out(log: Interactions, at_most: int, rng: np.random.Generator) -> IntA
     return np.sort(rng.permutation(able)[: min(at_most, len(able) // 10)])
 
 
-def _description(learner: SequenceLearner, log: Interactions, codes: Sequence[IntArray], seed: int) -> dict[str, str]:
+def _description(learner: Settings, log: Interactions, codes: Sequence[IntArray], seed: int) -> dict[str, str]:
     """What a checkpoint has to be of."""
     digest = hashlib.sha256()
     for array in (log.indptr, log.item_ix, log.ts, log.weight, *codes):
