@@ -23,7 +23,7 @@ demo: $(STAMP) ## the main job: from a log to a line-up, with a report
 	$(BIN)/beautyrec demo
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

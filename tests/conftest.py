@@ -11,6 +11,15 @@ from beautyrec.data.locate import ENVIRONMENT_VARIABLE
 from beautyrec.data.log import EventLog
 
 TOP = Path(__file__).parents[1]
+BENCHMARKS = "test_benchmarks.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file run in one worker, for they share fixtures; benchmarks, which are long, go first and one by one."""
+    items.sort(key=lambda item: item.path.name != BENCHMARKS)
+    for item in items:
+        if item.path.name != BENCHMARKS:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TOP))))
 
 
 @pytest.fixture(scope="session")

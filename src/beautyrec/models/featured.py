@@ -151,17 +151,14 @@ class FeatureFactorRecommender(FeaturedRecommender):
 
 
 class Tower(NamedTuple):
-    """``x + relu(x in_weight + in_bias) out_weight``, of length 1.
-
-    Args:
-        in_weight: [d, h].
-        in_bias: [h].
-        out_weight: [h, d].
-    """
+    """``x + relu(x in_weight + in_bias) out_weight``, of length 1."""
 
     in_weight: Float32Array
+    """[d, h]."""
     in_bias: Float32Array
+    """[h]."""
     out_weight: Float32Array
+    """[h, d]."""
 
     def __call__(self, x: Float32Array) -> Float32Array:
         """[n, d] from [n, d]; zeros stay zeros where all of x is 0."""

@@ -124,17 +124,14 @@ def matured_rows(rows: pd.DataFrame, as_of: Moment, window: Length) -> pd.DataFr
 
 
 class Completed(NamedTuple):
-    """Examples in place of rows that still wait.
-
-    Args:
-        row: [k] the row each stands for.
-        label: [k] with an order or without.
-        weight: [k] how much it counts; those of one row sum to 1.
-    """
+    """Examples in place of rows that still wait."""
 
     row: IntArray
+    """[k] the row each stands for."""
     label: BoolArray
+    """[k] with an order or without."""
     weight: FloatArray
+    """[k] how much it counts; those of one row sum to 1."""
 
 
 def completed(ordered: BoolArray, maturity: FloatArray, chance: FloatArray) -> Completed:

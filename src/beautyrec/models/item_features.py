@@ -22,17 +22,14 @@ MOST_VALUES = 32
 
 
 class ItemValues(NamedTuple):
-    """The known values of items, one entry a value of an item, by item.
-
-    Args:
-        row: [n] the item's row of the table.
-        value: [n] number of the value, from 0 to F - 1.
-        share: [n] one over the root of how many known values the item has of that column.
-    """
+    """The known values of items, one entry a value of an item, by item."""
 
     row: IntArray
+    """[n] the item's row of the table."""
     value: IntArray
+    """[n] number of the value, from 0 to F - 1."""
     share: Float32Array
+    """[n] one over the root of how many known values the item has of that column."""
 
     def summed(self, vectors: Float32Array, rows: int) -> Float32Array:
         """[rows, d] for each item ``sum share * vectors[value]``, from the ``vectors`` [F, d] of the values."""
@@ -168,19 +165,16 @@ class ItemFeatures:
 
 
 class UserProfiles(NamedTuple):
-    """The features of what users took: shares of values that sum to 1 for each user who has any.
-
-    Args:
-        row: [n] the user.
-        value: [n] number of the value.
-        share: [n] its weight.
-        users: U.
-    """
+    """The features of what users took: shares of values that sum to 1 for each user who has any."""
 
     row: IntArray
+    """[n] the user."""
     value: IntArray
+    """[n] number of the value."""
     share: Float32Array
+    """[n] its weight."""
     users: int
+    """U."""
 
     @classmethod
     def of(cls, seen: History, features: ItemFeatures, item_table: pd.DataFrame | None, decay: float) -> Self:
