@@ -14,6 +14,7 @@ import numpy.typing as npt
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import ArtifactError
 from beautyrec.models.base import Known, ModelState, Recommender
+from beautyrec.models.blended import BlendRecommender
 from beautyrec.models.fold_in import least_squares_users, newly_known
 from beautyrec.models.known import recency_weight, spans
 from beautyrec.models.top_k import best_columns
@@ -268,7 +269,13 @@ class ItemScoreRecommender(Recommender):
 RECOMMENDERS: Mapping[str, type[Recommender]] = MappingProxyType(
     {
         form.kind: form
-        for form in (FactorRecommender, LeastSquaresRecommender, ItemSimilarityRecommender, ItemScoreRecommender)
+        for form in (
+            FactorRecommender,
+            LeastSquaresRecommender,
+            ItemSimilarityRecommender,
+            ItemScoreRecommender,
+            BlendRecommender,
+        )
     }
 )
 """The forms by kind."""
