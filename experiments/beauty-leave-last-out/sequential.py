@@ -76,10 +76,11 @@ def row(stage: str, name: str, learner: Learner, split: Split) -> dict[str, Any]
 def main(stage: str, names: list[str]) -> None:
     """Fit ``names`` one after the other; each row is kept as soon as it is there."""
     split = split_for(stage, read())
-    for name in names:
-        learner = SASRec(epochs=int(name)) if stage == "epochs" else SETTINGS[name]
-        rows = json.loads(ROWS.read_text()) if ROWS.exists() else []
+    for given in names:
+        name = f"sasrec, {given} epochs" if stage == "epochs" else given
+        learner = SASRec(epochs=int(given)) if stage == "epochs" else SETTINGS[given]
         new = row(stage, name, learner, split)
+        rows = json.loads(ROWS.read_text()) if ROWS.exists() else []
         rows = [old for old in rows if (old["protocol"], old["model"]) != (stage, name)] + [new]
         ROWS.write_text(json.dumps(rows, indent=1) + "\n")
         short = ("model", "recall", "ndcg", "fit_seconds", "processor_seconds", "epochs")

@@ -262,7 +262,14 @@ def test_groups_are_those_of_numpys_unique(ids, spread, texts):
     np.testing.assert_array_equal(cluster_sums(np.ones((len(cluster), 1)), cluster)[:, 0], np.bincount(rank))
 
 
-@pytest.mark.parametrize("cluster", [np.array([1.0, np.nan, 2.0]), np.array(["a", None, "b"], dtype=object)])
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        np.array([1.0, np.nan, 2.0]),
+        np.array(["a", None, "b"], dtype=object),
+        np.array(["2026-11-01", "NaT", "2026-11-02"], dtype="datetime64[D]"),
+    ],
+)
 def test_ids_that_are_missing_are_named(cluster):
     with pytest.raises(EvaluationError, match="1 of 3 ids are missing; the first is in row 1"):
         lifts(impressions(target=np.full(3, 0.5), logging=np.full(3, 0.5), clicked=np.ones(3), cluster=cluster))

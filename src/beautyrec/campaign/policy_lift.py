@@ -112,7 +112,7 @@ class HeldRooms:
             EvaluationError: attention cannot be learnt, since no slate is as long as the longest (``for_slates`` only).
         """
         slates, positions = self.slates, self.slates.shown.shape[1]
-        self.rewards.check(slates.user_id)
+        self.rewards.check(self.cluster(slates))
         rng = np.random.default_rng(self.seed)
         rates = sampled_means(draw_probability, self.rewards.appeal(self.item_ix), positions, rng)
         evidence = SlateEvidence.of(

@@ -105,10 +105,10 @@ class Grouping:
         """From an id [B] of each row; clusters are numbered in the order of their sorted ids.
 
         Raises:
-            EvaluationError: ids that are missing (None or NaN); says how many and where first.
+            EvaluationError: ids that are missing (None, NaN or NaT); says how many and where first.
         """
         cluster = np.asarray(cluster)
-        missing = np.asarray(pd.isna(cluster)) if cluster.dtype.kind in "Of" else np.zeros(0, dtype=np.bool_)
+        missing = np.asarray(pd.isna(cluster)) if cluster.dtype.kind in "OfMm" else np.zeros(0, dtype=np.bool_)
         if missing.any():
             raise EvaluationError(
                 f"cluster: {int(missing.sum())} of {len(cluster)} ids are missing; the first is in row "

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data.sources.fetch_open_bandit import fetch_open_bandit
-from beautyrec.data.sources.open_bandit import Behaviour, Campaign, action_probabilities, read_open_bandit
+from beautyrec.data.sources.open_bandit import (
+    Behaviour,
+    Campaign,
+    OpenBanditLog,
+    action_probabilities,
+    read_open_bandit,
+)
 from beautyrec.evaluation.evidence import Outcomes, impressions
 from beautyrec.evaluation.lift import lift_table
 from beautyrec.evaluation.reward_model import ItemPositionRates
@@ -42,22 +48,26 @@ def lift_of_bandits(folder: Path) -> pd.DataFrame:
 
 
 def _answer(folder: Path, logging: Behaviour, campaign: Campaign, target: Behaviour) -> pd.DataFrame:
-    """The table of lifts for one question.
-
-    The target's chances are those it logged itself. Impressions are single: a position is part of the item's chance.
-    """
+    """The table of lifts for one question; the target's chances are those it logged itself."""
     log = read_open_bandit(folder, logging, campaign)
     other = read_open_bandit(folder, target, campaign)
     chances = action_probabilities(other) if target != "random" else _even(log.n_items, log.n_positions)
+    return bandit_lift(log, chances).assign(target_policy=target)
+
+
+def bandit_lift(log: OpenBanditLog, chances: FloatArray) -> pd.DataFrame:
+    """The table of lifts, read from ``log``, of a policy with these chances [n_items, n_positions].
+
+    Impressions are single: a position is part of the item's chance.
+    """
     position = log.position - 1
     expected = _expected(log.item_id, position, log.click, chances)
     evidence = impressions(
         target=chances[log.item_id, position], logging=log.propensity, clicked=log.click, expected=expected
     )
     table = lift_table(evidence)
-    return table.assign(
-        log=f"{logging}-{campaign}", target_policy=target, impressions=len(log), clicks=int(log.click.sum())
-    )
+    name = f"{log.behaviour}-{log.campaign}"
+    return table.assign(log=name, impressions=len(log), clicks=int(log.click.sum()))
 
 
 def _even(n_items: int, n_positions: int) -> FloatArray:

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -41,8 +41,8 @@ class TrainingPlan:
     """Share of the learning rate in the last epoch; it falls by the same amount from epoch to epoch."""
     clip_norm: float = 5.0
     """Longest gradient taken; longer ones are shortened to it."""
-    compute: Compute = field(default_factory=Compute.present)
-    """Device and precision."""
+    compute: Compute = Compute()  # noqa: RUF009 - frozen
+    """Device and precision: the processor; ``Compute.present()`` for CUDA where it is."""
 
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate of a step: rises over the warm-up, then falls from epoch to epoch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def draw_schedule(
     scene, hour, start = scene[order], hour[order], start_us + begins[order]
     end = start + rng.choice(_MINUTES, size=count) * (HOUR_US // 60)
     audience = _audiences(scene, hour, viewers, config, rng)
-    entry = tuple(np.sort(rng.integers(start[room], end[room], size=len(who))) for room, who in enumerate(audience))
+    entry = _entries(start, end, audience, rng)
     return Schedule(
         rooms=Vocabulary.from_ids(np.arange(1, count + 1)),
         scene=scene,
@@ -79,6 +79,13 @@ def draw_schedule(
         audience=audience,
         entry=entry,
     )
+
+
+def with_audience(schedule: Schedule, viewers: Viewers, config: WorldConfig, rng: np.random.Generator) -> Schedule:
+    """The same rooms with these viewers in them, drawn as those of `draw_schedule` are."""
+    hour = schedule.start % DAY_US // HOUR_US
+    audience = _audiences(schedule.scene, hour, viewers, config, rng)
+    return replace(schedule, audience=audience, entry=_entries(schedule.start, schedule.end, audience, rng))
 
 
 def discounts(scene: Scene, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
@@ -102,6 +109,13 @@ def _prices(scene: IntArray, catalogue: Catalogue, config: WorldConfig, rng: np.
         at = scene == index
         price[at] = catalogue.price * (1 - discounts(kind, (int(at.sum()), len(catalogue.price)), rng))
     return np.asarray(np.maximum(np.round(price, 2), 0.01))
+
+
+def _entries(
+    start: IntArray, end: IntArray, audience: tuple[IntArray, ...], rng: np.random.Generator
+) -> tuple[IntArray, ...]:
+    """When each viewer of each room enters it, evenly over its time."""
+    return tuple(np.sort(rng.integers(start[room], end[room], size=len(who))) for room, who in enumerate(audience))
 
 
 def _audiences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.live import Catalogue, relative_price, standardise
 from beautyrec.simulate.tastes import Bought, Tastes, on_unit_spread, shrunk_means
-from beautyrec.types import Float32Array, FloatArray
+from beautyrec.types import Float32Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,4 +68,34 @@ def draw_viewers(
         price_order=-config.order_price_slope + config.order_price_spread * spending,
         log_activity=0.5 * np.log(count) + config.activity_spread * rng.standard_normal(n),
         scene_preference=config.scene_preference * rng.standard_normal((n, scenes)),
+    )
+
+
+def other_viewers(
+    viewers: Viewers, users: Vocabulary, like: IntArray, config: WorldConfig, rng: np.random.Generator
+) -> Viewers:
+    """Others of the same kind: what purchases show is that of the shopper each is like, the rest is drawn anew.
+
+    Taste, price slopes and how often they come are the shopper's; whims, readiness to click and to order, and liking of
+    scenes are their own.
+
+    Args:
+        viewers: U viewers of a world.
+        users: ids of the V others.
+        like: [V] index of a viewer of the world.
+        config: settings.
+        rng: source of randomness.
+    """
+    n, categories = len(users), viewers.whim.shape[1]
+    return replace(
+        viewers,
+        users=users,
+        taste=Tastes(viewers.taste.users[like], viewers.taste.items),
+        whim=rng.standard_normal((n, categories), dtype=np.float32) * np.float32(config.whim_spread),
+        click=config.viewer_spread * rng.standard_normal(n),
+        order=config.buyer_spread * rng.standard_normal(n),
+        price_click=viewers.price_click[like],
+        price_order=viewers.price_order[like],
+        log_activity=viewers.log_activity[like],
+        scene_preference=config.scene_preference * rng.standard_normal((n, len(config.scenes))),
     )

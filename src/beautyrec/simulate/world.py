@@ -19,8 +19,9 @@ from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.config import SIMULATED, WorldConfig
 from beautyrec.simulate.demand import RoomPlan, expected_demand
 from beautyrec.simulate.live import Catalogue
-from beautyrec.simulate.month import Month, Stage
+from beautyrec.simulate.month import Month, Stage, play
 from beautyrec.simulate.oracle import Goal, Knowledge
+from beautyrec.simulate.others import recast
 from beautyrec.simulate.response import Response
 from beautyrec.simulate.tastes import ContentTastes, RandomTastes, TasteRoute
 from beautyrec.simulate.truth import Requests, Truth
@@ -105,6 +106,34 @@ class World:
         """
         purchases, items = synthetic_purchases(users=300, items=60, events=2200, seed=seed)
         return cls.build(purchases, items, config or WorldConfig.tiny(), seed=seed, tastes=RandomTastes())
+
+    def with_viewers(self, seed: int, *, times: int = 1) -> World:
+        """The same world before other viewers of the same kind: independent draws of whom these are a sample.
+
+        Products, rooms, prices, the policy's hand and both intercepts are this world's. Each viewer is like a shopper of
+        this world, drawn with replacement, in what purchases show (taste, price slopes, how often they come), and
+        has whims, readiness to click and order, and scenes of their own. The rooms are played again; where stock is short
+        other shelves may come of it. Ids are none of this world's.
+
+        The truth of a policy over many of them is what its lift would be for viewers like these; over the viewers of
+        one log it is that of just these.
+
+        Args:
+            seed: of the viewers and of what they do.
+            times: as many viewers and as much stock, for each of this world's.
+
+        Raises:
+            ConfigError: ``times`` is below 1.
+
+        Examples:
+            >>> world = World.tiny(seed=0)
+            >>> others = world.with_viewers(1, times=2)
+            >>> len(world.response.viewers.users), len(others.response.viewers.users)
+            (300, 600)
+        """
+        config, purchases, stage, response = recast(self.purchases, self.stage, self.response, seed=seed, times=times)
+        month = play(stage, response)
+        return World(config, stage.seed, purchases, self.catalogue, stage, response, month)
 
     def log(self, engine: Engine | None = None) -> EventLog:
         """The purchases as orders without a room, then the simulated month: what a shop would have on file."""

@@ -9,7 +9,7 @@ import pytest
 
 from beautyrec.data.sources import fetcher
 from beautyrec.data.sources.fetch_open_bandit import download_wheel, fetch_open_bandit
-from beautyrec.data.sources.open_bandit import OpenBanditLog, action_probabilities, read_open_bandit
+from beautyrec.data.sources.open_bandit import OpenBanditLog, action_probabilities, read_open_bandit, read_prior
 from beautyrec.errors import SchemaError, SourceError
 
 ROWS = pd.DataFrame(
@@ -114,12 +114,61 @@ def test_the_real_logs(shared_data):
     target = action_probabilities(bts)
     assert (target > 0).sum() == 239
     weight = target[random.item_id, random.position - 1] / random.propensity
-    # with the publisher's own Monte Carlo of the policy it is 0.004553
+    # from the chances that the policy logged itself; its own Monte Carlo gives 0.004553: `benchmarks/open_bandit.py`
     assert (weight * random.click).mean() == pytest.approx(0.004553, rel=0.01)
     women = read_open_bandit(folder, "bts", "women")
     weight = 1 / women.n_items / women.propensity
     assert weight.sum() ** 2 / (weight**2).sum() == pytest.approx(2.08, abs=0.01)
     assert weight.max() == pytest.approx(21_739, abs=1)
+
+
+PRIOR = """all:
+  alpha:
+    - 47.0
+    - 8.0
+  beta:
+    - 12198.0
+    - 3566.5
+
+men:
+  alpha:
+    - 1.0
+  beta:
+    - 2
+women:
+  alpha:
+    - 3e1
+  beta:
+    - 4.0
+"""
+
+
+def test_the_prior_as_published(tmp_path):
+    (tmp_path / "prior_bts.yaml").write_text(PRIOR)
+    prior = read_prior(tmp_path, "all")
+    assert prior.alpha.tolist() == [47.0, 8.0]
+    assert prior.beta.tolist() == [12198.0, 3566.5]
+    assert [part.tolist() for part in read_prior(tmp_path, "women")] == [[30.0], [4.0]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("all:", "rest:", "0 alphas and 0 betas of campaign 'all'"),
+        ("    - 8.0\n", "", "1 alphas and 2 betas"),
+        ("- 8.0", "- 0.0", "2 alphas and 2 betas .* all above 0"),
+        ("- 8.0", "- many", "line 4: 'many' is no number"),
+    ],
+)
+def test_a_wrong_prior(tmp_path, before, after, says):
+    (tmp_path / "prior_bts.yaml").write_text(PRIOR.replace(before, after, 1))
+    with pytest.raises(SchemaError, match=says):
+        read_prior(tmp_path, "all")
+
+
+def test_no_prior(tmp_path):
+    with pytest.raises(SourceError, match=r"prior_bts\.yaml' is not there.*data fetch open-bandit"):
+        read_prior(tmp_path, "all")
 
 
 def make_wheel(path, tmp_path, leave_out=None, license_too=True):
@@ -134,6 +183,7 @@ def make_wheel(path, tmp_path, leave_out=None, license_too=True):
                 archive.write(file, name)
         archive.writestr("obp/dataset/obd/random/.DS_Store", "rest")
         archive.writestr("obp/__init__.py", "raise SystemExit")
+        archive.writestr("obp/policy/conf/prior_bts.yaml", PRIOR)
         if license_too:
             archive.writestr("obp-0.4.1.dist-info/LICENSE", "Apache License")
     return path
@@ -154,7 +204,7 @@ def test_fetch_takes_the_logs_and_nothing_else(tmp_path):
         for c in ("all", "men", "women")
         for f in (f"{c}.csv", "item_context.csv")
     }
-    assert names == tables | {"LICENSE", "README.md"}
+    assert names == tables | {"LICENSE", "README.md", "prior_bts.yaml"}
     assert len(read_open_bandit(place, "bts", "women")) == 3
     assert "Apache-2.0" in (place / "README.md").read_text()
     assert fetch_open_bandit(tmp_path / "data", download) == place

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from beautyrec.data.sources.open_bandit import BEHAVIOURS, CAMPAIGNS, read_open_bandit
+from beautyrec.data.sources.open_bandit import BEHAVIOURS, CAMPAIGNS, PRIOR, read_open_bandit, read_prior
 from beautyrec.errors import SourceError
 from beautyrec.files import atomic_folder
 
@@ -27,7 +27,9 @@ _FILES: Final = tuple(
     for campaign in CAMPAIGNS
     for file in (f"{campaign}.csv", "item_context.csv")
 )
+_PRIOR_INSIDE: Final = f"obp/policy/conf/{PRIOR}"
 _NOTE_TEXT: Final = f"""Open Bandit Dataset, small version: six logs of 10,000 impressions each, and the items of each.
+{PRIOR}: the beliefs that Bernoulli Thompson sampling started from, for each item of each campaign.
 
 By ZOZO, Inc., from the wheel of the Open Bandit Pipeline ({REQUIREMENT}), which is under Apache-2.0: see LICENSE.
 Y. Saito, S. Aihara, M. Matsutani, Y. Narita: Open Bandit Dataset and Pipeline, NeurIPS 2021 Datasets and Benchmarks.
@@ -66,21 +68,21 @@ def _failed(why: str) -> str:
 
 
 def fetch_open_bandit(into: str | Path, download: Callable[[Path], Path] = download_wheel) -> Path:
-    """Put the six logs into ``into/open-bandit``, whole or not at all; where they are already, nothing happens.
+    """Put the six logs and the prior into ``into/open-bandit``, whole or not at all; where they are already, nothing happens.
 
     Args:
         into: the folder of public data; it is made if it is absent.
         download: puts the wheel into a folder and gives its path.
 
     Returns:
-        ``into/open-bandit``, for :func:`beautyrec.data.sources.open_bandit.read_open_bandit`.
+        ``into/open-bandit``, for :func:`beautyrec.data.sources.open_bandit.read_open_bandit` and ``read_prior``.
 
     Raises:
         SourceError: the wheel cannot be had or is not what it should be.
-        SchemaError: a log in it is not as published.
+        SchemaError: a log or the prior in it is not as published.
     """
     target = Path(into) / FOLDER
-    if all((target / name).is_file() for name in (*_FILES, NOTE)):
+    if all((target / name).is_file() for name in (*_FILES, PRIOR, NOTE)):
         return target
     with tempfile.TemporaryDirectory() as folder:
         wheel = download(Path(folder))
@@ -89,12 +91,13 @@ def fetch_open_bandit(into: str | Path, download: Callable[[Path], Path] = downl
             for behaviour in BEHAVIOURS:
                 for campaign in CAMPAIGNS:
                     read_open_bandit(temporary, behaviour, campaign)
+                    read_prior(temporary, campaign)
             (temporary / NOTE).write_text(_NOTE_TEXT, encoding="utf-8")
     return target
 
 
 def _unpack(wheel: Path, into: Path) -> None:
-    """The logs, the items and the license out of the wheel, and nothing else.
+    """The logs, the items, the prior and the license out of the wheel, and nothing else.
 
     Raises:
         SourceError: it is no wheel, lacks one of them, or has one that is empty or far too large.
@@ -103,7 +106,8 @@ def _unpack(wheel: Path, into: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             sizes = {info.filename: info.file_size for info in archive.infolist()}
             licenses = [name for name in sizes if name.endswith(".dist-info/LICENSE")][:1]
-            wanted = {f"{_INSIDE}{name}": name for name in _FILES} | dict.fromkeys(licenses, "LICENSE")
+            wanted = {f"{_INSIDE}{name}": name for name in _FILES} | {_PRIOR_INSIDE: PRIOR}
+            wanted |= dict.fromkeys(licenses, "LICENSE")
             bad = sorted(name for name in wanted if not 0 < sizes.get(name, 0) <= LARGEST)
             if bad:
                 raise SourceError(

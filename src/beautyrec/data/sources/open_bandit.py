@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ Campaign = Literal["all", "men", "women"]
 BEHAVIOURS: Final[tuple[Behaviour, ...]] = ("random", "bts")
 CAMPAIGNS: Final[tuple[Campaign, ...]] = ("all", "men", "women")
 N_POSITIONS: Final = 3
+
+PRIOR: Final = "prior_bts.yaml"
+"""The publisher's file of the beliefs that Bernoulli Thompson sampling started from."""
 
 ITEM_ID: Final = "item_id"
 POSITION: Final = "position"
@@ -64,6 +67,57 @@ class OpenBanditLog:
 
     def __len__(self) -> int:
         return len(self.item_id)
+
+
+class BetaPrior(NamedTuple):
+    """What Bernoulli Thompson sampling held of each item's click rate when the log began: ``Beta(alpha, beta)``."""
+
+    alpha: FloatArray
+    """[n_items], in the order of ``item_id``."""
+    beta: FloatArray
+    """[n_items] likewise."""
+
+
+def read_prior(folder: str | Path, campaign: Campaign) -> BetaPrior:
+    """The publisher's prior of Bernoulli Thompson sampling for one campaign.
+
+    The file is a list of numbers under ``campaign:`` and ``alpha:`` or ``beta:``; no more of YAML than that is read.
+
+    Args:
+        folder: holds ``prior_bts.yaml``, as `fetch_open_bandit` leaves it.
+        campaign: ``"all"``, ``"men"`` or ``"women"``.
+
+    Raises:
+        SourceError: the file is not there.
+        SchemaError: it is not of that form, or lacks the campaign.
+    """
+    path = Path(folder) / PRIOR
+    if not path.exists():
+        raise SourceError(f"'{path}' is not there. Get it with: beautyrec data fetch open-bandit")
+    lists: dict[tuple[str, str], list[float]] = {}
+    part, kind = "", ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        word = line.strip()
+        if word.startswith("- "):
+            lists.setdefault((part, kind), []).append(_number(word[2:], path, number))
+        elif word.endswith(":") and line.startswith(" "):
+            kind = word[:-1]
+        elif word:
+            part, kind = word.rstrip(":"), ""
+    alpha, beta = (np.array(lists.get((campaign, name), [])) for name in ("alpha", "beta"))
+    if len(alpha) == 0 or alpha.shape != beta.shape or not ((alpha > 0) & (beta > 0)).all():
+        raise SchemaError(
+            f"{path}: {len(alpha)} alphas and {len(beta)} betas of campaign '{campaign}', not as many of both and all "
+            "above 0. Take the original."
+        )
+    return BetaPrior(alpha, beta)
+
+
+def _number(text: str, path: Path, line: int) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SchemaError(f"{path}, line {line}: '{text}' is no number. Take the original.") from None
 
 
 def read_open_bandit(folder: str | Path, behaviour: Behaviour, campaign: Campaign) -> OpenBanditLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, isfinite, sqrt
+from math import exp, inf, isfinite, sqrt
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.intervals.base import Ends, check_clusters
 from beautyrec.evaluation.intervals.student import student_quantile
 from beautyrec.evaluation.moments import Columns, Moments, Smooth
+
+_FARTHEST = 300.0  # of the logarithm: the ends beyond are no numbers
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Delta:
         if not isfinite(value):
             raise EvaluationError(f"the ratio is {top:g} / {bottom:g}: too few events for a value.")
         quantile = student_quantile(0.5 + confidence / 2, moments.count - 1)
+        half = inf
         if top > 0 and bottom > 0:
             half = quantile * sqrt(moments.variance(lambda means: np.log(above(means) / below(means))))
+        if half < _FARTHEST:
             low, high, scale = value * exp(-half), value * exp(half), "log ratio"
         else:
             half = quantile * sqrt(moments.variance(lambda means: above(means) / below(means)))

@@ -2,9 +2,11 @@
 
 The leave-one-cluster-out values of a function give its standard error (the jackknife: a little above the delta method's,
 and closer to the error seen) and the kurtosis of the clusters' influences. The quantile is Student's with
-``G / kurtosis`` degrees of freedom, the number of clusters that effectively carry the variance: the relative variance of an
-estimated variance is about ``kurtosis / G`` (Satterthwaite 1946), so with uneven weights it can be 20 where G is 5,000.
-Where all clusters count alike this is the usual interval.
+``G / kurtosis`` degrees of freedom, a count of the clusters that effectively carry the variance: with uneven weights it can be
+20 where G is 5,000. Where all clusters count alike this is the usual interval. Satterthwaite's rule (1946) for the relative
+variance of an estimated variance would give ``2 G / (kurtosis - 1)``, about twice as many. Half of them makes up for a standard
+error that is itself 5 to 8 % too small where weights are uneven: on 400 simulated worlds the full rule covered 93.1 to 95.2 %,
+this one 94.4 to 95.7 %.
 
 Measured on 3,600 simulated slate logs with 80 to 300 orders and an effective share of 20 to 36 %, for the lift of four
 metrics on the log scale: the normal interval with the delta method's standard error covered 89 to 96 %, this one 94 to

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.models.checkpoint import Checkpoint
+from beautyrec.models.compute import Compute
 from beautyrec.models.known import spans
 from beautyrec.models.losses import Drawn, NextItemLoss
 from beautyrec.models.nn.items import ItemEmbedding
@@ -59,7 +60,13 @@ def fit_sequences(
             network,
             source.epoch,
             lambda batch: batch_loss(network, learner.loss, batch),
-            TrainingPlan(learner.epochs, learner.learning_rate, learner.weight_decay, learner.patience),
+            TrainingPlan(
+                epochs=learner.epochs,
+                learning_rate=learner.learning_rate,
+                weight_decay=learner.weight_decay,
+                patience=learner.patience,
+                compute=Compute.present(),
+            ),
             validate=(lambda: _ndcg(network, log, events, held, learner.max_len)) if len(held) else None,
             on_progress=on_progress,
             checkpoint=checkpoint and checkpoint.of(_description(learner, log, codes, seed)),
