@@ -16,6 +16,7 @@ from beautyrec.models.als import ALS
 from beautyrec.models.base import ModelState
 from beautyrec.models.blend import Blend, Candidates, best_weights
 from beautyrec.models.blended import LogStandardised, ReciprocalRank, Standardised
+from beautyrec.models.catalogue import learner
 from beautyrec.models.ease import EASE
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.popularity import Popularity
@@ -175,3 +176,27 @@ def test_an_artifact_whose_part_points_outside_of_the_items_is_refused(tmp_path)
     wrong = replace(state, arrays={**state.arrays, "part_0_neighbour_ix": state.arrays["part_0_neighbour_ix"] + 99})
     with pytest.raises(ArtifactError, match="neighbour_ix"):
         write_artifact(tmp_path / "blend", wrong, ModelCard("blend"))
+
+
+def test_a_blend_from_a_table_is_the_blend_of_its_parts():
+    parts = [{"family": "item_knn", "neighbours": 10}, {"family": "als", "factors": 6, "iterations": 3}]
+    assert learner("blend", {"parts": parts}) == Blend((KNN, FACTORS))
+    how = {"kind": "reciprocal_rank", "constant": 20}
+    expected = Blend((KNN, FACTORS), weights=(2.0, 1.0), how=ReciprocalRank(20.0), candidates=50)
+    assert learner("blend", {"parts": parts, "how": how, "weights": [2, 1], "candidates": 50}) == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"parts": [{"neighbours": 3}]}, "1 of 1 parts name no family"),
+        ({"parts": [{"family": "knn"}]}, "model 'knn' is unknown"),
+        ({"parts": [{"family": "item_knn", "decy": 1.0}]}, "unknown key 'decy'"),
+        ({"parts": [{"family": "item_knn"}], "candidate": 4}, "unknown key 'candidate'"),
+        ({"parts": [{"family": "item_knn"}], "how": {"kind": "sum"}}, "how"),
+        ({}, "parts"),
+    ],
+)
+def test_a_table_that_is_no_blend_is_refused(table, message):
+    with pytest.raises(ConfigError, match=message):
+        learner("blend", table)
