@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from beautyrec.models.checkpoint import Checkpoint
     from beautyrec.models.ease import EASE
     from beautyrec.models.funnel import Funnel
+    from beautyrec.models.funnel_network import FunnelNetwork
     from beautyrec.models.gru4rec import GRU4Rec
     from beautyrec.models.item_knn import ItemKNN
     from beautyrec.models.item_order import ItemOrder, smoothed_ctr
@@ -60,6 +61,7 @@ __all__ = [
     "EventLog",
     "FeatureSet",
     "Funnel",
+    "FunnelNetwork",
     "GRU4Rec",
     "GlobalTime",
     "Greedy",
@@ -100,6 +102,7 @@ _HOME = {
     "EventLog": "data.log",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
+    "FunnelNetwork": "models.funnel_network",
     "GlobalTime": "campaign.compare",
     "Blend": "models.blend",
     "GRU4Rec": "models.gru4rec",

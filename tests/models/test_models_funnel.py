@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from beautyrec.errors import ArtifactError, ConfigError, FitError, SchemaError
-from beautyrec.models.funnel import Boosting, Funnel, FunnelModel
+from beautyrec.models.funnel import Boosting, Funnel, TreeFunnelModel
 from beautyrec.models.state import ModelState
 from beautyrec.models.trees import CHUNK_ROWS, TreeEnsemble
 
@@ -129,7 +129,9 @@ def test_state_gives_the_same_model(train, model):
     state = model.state()
     assert state.kind == "funnel_trees"
     copied = ModelState(state.kind, {name: array.copy() for name, array in state.arrays.items()}, dict(state.meta))
-    pd.testing.assert_frame_equal(FunnelModel.from_state(copied).predict(train), model.predict(train), check_exact=True)
+    pd.testing.assert_frame_equal(
+        TreeFunnelModel.from_state(copied).predict(train), model.predict(train), check_exact=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_state_gives_the_same_model(train, model):
     [
         lambda state: ModelState("factors", state.arrays, state.meta),
         lambda state: ModelState(state.kind, state.arrays, {}),
-        lambda state: ModelState(state.kind, {**state.arrays, "calibration": np.zeros(3)}, state.meta),
+        lambda state: ModelState(state.kind, {**state.arrays, "click_line_line": np.zeros(3)}, state.meta),
         lambda state: ModelState(
             state.kind, {name: array for name, array in state.arrays.items() if name != "click_left"}, state.meta
         ),
@@ -146,7 +148,7 @@ def test_state_gives_the_same_model(train, model):
 )
 def test_damaged_state_is_refused(model, spoil):
     with pytest.raises(ArtifactError):
-        FunnelModel.from_state(spoil(model.state()))
+        TreeFunnelModel.from_state(spoil(model.state()))
 
 
 def test_progress_is_told(train):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.data.interactions import Interactions
-from beautyrec.models.calibration import LogisticCalibration
-from beautyrec.models.funnel import FunnelModel
+from beautyrec.models.calibrated import LogisticCalibration
+from beautyrec.models.funnel import TreeFunnelModel
 from beautyrec.models.known import Known
 from beautyrec.models.recommenders import FactorRecommender, ItemScoreRecommender, ItemSimilarityRecommender
 from beautyrec.models.trees import TreeEnsemble
@@ -62,9 +62,9 @@ def trees(seed: int, count: int = 5) -> TreeEnsemble:
     )
 
 
-def funnel() -> FunnelModel:
+def funnel() -> TreeFunnelModel:
     lines = LogisticCalibration(0.9, 0.1), LogisticCalibration(1.1, -0.2)
-    return FunnelModel(("heat", "price"), trees(4), trees(5, 3), *lines)
+    return TreeFunnelModel(("heat", "price"), *lines, trees(4), trees(5, 3))
 
 
 def feature_rows() -> pd.DataFrame:

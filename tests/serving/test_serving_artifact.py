@@ -387,7 +387,7 @@ def test_vocabularies_that_are_no_tables(copy):
         ("click_start", 1, 0),
         ("click_start", -1, 9),
         ("click_value", 2, np.nan),
-        ("calibration", (0, 0), np.inf),
+        ("click_line_line", (0,), np.inf),
     ],
 )
 def test_trees_that_are_none(tmp_path, name, place, value):

@@ -24,9 +24,9 @@ from beautyrec.evaluation.multiple import holm
 from beautyrec.evaluation.ranking_table import ALL, paired_test
 from beautyrec.evaluation.ranking_values import Values
 from beautyrec.models.base import Learner
-from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
 
-Models = Mapping[str, Learner | Funnel]
+Models = Mapping[str, Learner | FunnelLearner]
 """What is compared, by the name shown; the first one is what the others are tested against."""
 
 HEAD: Final = ("protocol", "train", "test", "k", "seed", "model")
@@ -169,7 +169,7 @@ def _ranking_rows(
     models: Models, protocol: LeaveLastOut | GlobalTime, cut: tuple[Split, str], seed: int
 ) -> pd.DataFrame:
     """The comparison by a ranking protocol."""
-    learners = {name: learner for name, learner in models.items() if not isinstance(learner, Funnel)}
+    learners = {name: learner for name, learner in models.items() if not isinstance(learner, FunnelLearner)}
     if len(learners) < len(models):
         others = sorted(models.keys() - learners.keys())
         raise ConfigError(

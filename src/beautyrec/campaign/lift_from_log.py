@@ -20,7 +20,7 @@ from beautyrec.errors import EvaluationError, MissingExtraError
 from beautyrec.features.family import first_family, scenes_of
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.models.base import Learner
-from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.policies.base import Policy
 from beautyrec.policies.softmax import Softmax
 from beautyrec.types import FloatArray
@@ -95,9 +95,9 @@ class _Bench:
     slates: Slates
     protocol: LiftFromLog
 
-    def scores(self, learner: Learner | Funnel, seed: int) -> FloatArray:
+    def scores(self, learner: Learner | FunnelLearner, seed: int) -> FloatArray:
         """[B, C] from ``learner``, fitted on what was known before the cutoff."""
-        if isinstance(learner, Funnel):
+        if isinstance(learner, FunnelLearner):
             model = learner.fit(self.rows, features=self.features.names, seed=seed)
             return funnel_scores(model, self.shelf)
         return shelf_scores(learner.fit(self.interactions, seed=seed), self.slates)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from beautyrec.data.schema import (
+    AVAILABLE_AT,
     CLICK,
     CLICKED,
     EVENT,
@@ -58,6 +59,23 @@ def attribute(events: Any, window: Length) -> Any:
             REVENUE: joined[REVENUE].fill_null(0.0),
         },
     )
+
+
+def order_known_at(events: Any, window: Length) -> Any:
+    """When the first order of each impression became known, by the attribution of :func:`attribute`.
+
+    Args:
+        events: Ibis table of events.
+        window: as in :func:`attribute`.
+
+    Returns:
+        Ibis table of one row an impression that has an order: ``event_id`` and ``order_known_at``.
+    """
+    shown = events.filter(events[EVENT] == IMPRESSION)
+    touches = _last_touch(shown, events.filter(events[EVENT] == ORDER), length(window))
+    known = events.select(EVENT_ID, AVAILABLE_AT)
+    joined = touches.join(known, touches.touch_id == known[EVENT_ID])
+    return joined.group_by(**{EVENT_ID: joined.impression_id}).aggregate(order_known_at=joined[AVAILABLE_AT].min())
 
 
 def _last_touch(shown: Any, touches: Any, window: timedelta) -> Any:

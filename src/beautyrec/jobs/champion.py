@@ -20,7 +20,7 @@ from beautyrec.jobs.config import JobConfig
 from beautyrec.jobs.lift import Knowledge
 from beautyrec.jobs.shop import Shop
 from beautyrec.jobs.sweep import METRIC, WalkForward
-from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.serving.artifact import write_artifact
 from beautyrec.serving.manifest import ModelCard
 
@@ -92,14 +92,14 @@ def _write(
         family=family,
         params=params,
         seed=config.seed,
-        features=shop.features.fingerprint if isinstance(learner, Funnel) else "",
+        features=shop.features.fingerprint if isinstance(learner, FunnelLearner) else "",
         trained_until=end.isoformat(),
         metrics={name: float(trial["metrics"][name]) for name in ("estimate", "ci_low", "ci_high")},
         labels={"rooms": shop.world.label},
     )
     place = folder / "champion"
     rng = np.random.default_rng(config.seed)
-    if isinstance(learner, Funnel):
+    if isinstance(learner, FunnelLearner):
         model = learner.fit(knowledge.rows, features=knowledge.features, seed=config.seed)
         sample = knowledge.rows[list(knowledge.features)].sample(SAMPLE, random_state=rng)
         expected = model.predict(sample)

@@ -11,14 +11,11 @@ from typing import Any
 from beautyrec.campaign.space import Family, space_from_toml
 from beautyrec.errors import ConfigError
 from beautyrec.models.base import Learner
-from beautyrec.models.catalogue import learner
-from beautyrec.models.funnel import Funnel
+from beautyrec.models.catalogue import funnel_learner, is_funnel, learner
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.selection.line_up import LineUpConfig
 from beautyrec.settings import from_table, read_toml
 from beautyrec.simulate.config import WorldConfig
-
-FUNNEL = "funnel"
-"""The family that predicts clicks and orders; every other family of the catalogue ranks items."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,11 @@ class ModelConfig:
     """A row of the comparison: a family of models and its hyperparameters."""
 
     family: str
-    """Its name in the catalogue of models, or ``funnel``."""
+    """Its name in the catalogue of models."""
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     """Hyperparameters that differ from the family's defaults."""
 
-    def learner(self) -> Learner | Funnel:
+    def learner(self) -> Learner | FunnelLearner:
         """What is fitted."""
         return learner_of(self.family, self.params)
 
@@ -87,7 +84,7 @@ class SweepFamily:
         """The family as the study takes it."""
         return Family(name, space_from_toml(self.space, f"[sweep.families.{name}.space]"), self.defaults)
 
-    def learner(self, name: str, params: Mapping[str, Any]) -> Learner | Funnel:
+    def learner(self, name: str, params: Mapping[str, Any]) -> Learner | FunnelLearner:
         """The learner of one trial; ``__`` in a key leads into a table of hyperparameters."""
         table: dict[str, Any] = {}
         for key, value in {**self.fixed, **params}.items():
@@ -166,12 +163,10 @@ def packaged(name: str) -> Path:
     return Path(str(files("beautyrec") / "configs" / name))
 
 
-def learner_of(family: str, params: Mapping[str, Any]) -> Learner | Funnel:
+def learner_of(family: str, params: Mapping[str, Any]) -> Learner | FunnelLearner:
     """The learner of a family by its name in TOML.
 
     Raises:
         ConfigError: an unknown family or hyperparameter; says which there are.
     """
-    if family == FUNNEL:
-        return from_table(Funnel, params, f"model '{family}'")
-    return learner(family, params)
+    return funnel_learner(family, params) if is_funnel(family) else learner(family, params)

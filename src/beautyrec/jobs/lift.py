@@ -18,7 +18,7 @@ from beautyrec.jobs.config import LiftConfig
 from beautyrec.jobs.shop import Shop
 from beautyrec.jobs.side_by_side import side_by_side
 from beautyrec.models.base import Learner
-from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.policies.softmax import Softmax
 from beautyrec.simulate.truth import Truth
 from beautyrec.types import BoolArray, FloatArray, Progress
@@ -73,9 +73,9 @@ class Stage:
         return replace(self, held=self.held.where(keep), shelf=self.shelf.where(keep))
 
 
-def scores_of(learner: Learner | Funnel, knowledge: Knowledge, stage: Stage, *, seed: int) -> FloatArray:
+def scores_of(learner: Learner | FunnelLearner, knowledge: Knowledge, stage: Stage, *, seed: int) -> FloatArray:
     """[B, C] scores on the shelves from a model fitted on ``knowledge``; a funnel model's are log pCTCVR."""
-    if isinstance(learner, Funnel):
+    if isinstance(learner, FunnelLearner):
         model = learner.fit(knowledge.rows, features=knowledge.features, seed=seed)
         return funnel_scores(model, stage.shelf)
     return shelf_scores(learner.fit(knowledge.interactions, seed=seed), stage.held.slates)
@@ -88,7 +88,7 @@ def with_truth(table: pd.DataFrame, truth: Truth, legacy: Truth) -> pd.DataFrame
 
 
 def scores_of_models(
-    learners: Mapping[str, Learner | Funnel],
+    learners: Mapping[str, Learner | FunnelLearner],
     knowledge: Knowledge,
     stage: Stage,
     *,
@@ -98,11 +98,13 @@ def scores_of_models(
 ) -> Mapping[str, FloatArray | MissingExtraError]:
     """[B, C] scores of each model, fitted side by side; the error where its package is not installed."""
     slates = stage.held.slates
-    rankers = {name: learner for name, learner in list(learners.items())[::-1] if not isinstance(learner, Funnel)}
+    rankers = {
+        name: learner for name, learner in list(learners.items())[::-1] if not isinstance(learner, FunnelLearner)
+    }
     work = [(_ranker_scores, (learner, knowledge.interactions, slates, seed)) for learner in rankers.values()]
     scores = dict(zip(rankers, side_by_side(work, workers, on_progress), strict=True))
     for name, learner in learners.items():
-        if isinstance(learner, Funnel):
+        if isinstance(learner, FunnelLearner):
             scores[name] = scores_of(learner, knowledge, stage, seed=seed)
     return {name: scores[name] for name in learners}
 

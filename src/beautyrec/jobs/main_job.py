@@ -41,6 +41,7 @@ from beautyrec.jobs.summary import Summary, write_summary
 from beautyrec.jobs.sweep import ESTIMATOR, METRIC, prepare, sweep, trial_rows
 from beautyrec.models.base import Learner
 from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.policies.softmax import Softmax
 
 
@@ -127,7 +128,7 @@ class MainJob:
         learners = {
             name: learner
             for name, model in self.config.models.items()
-            if not isinstance(learner := model.learner(), Funnel)
+            if not isinstance(learner := model.learner(), FunnelLearner)
         }
         interactions, days = purchases.interactions, self.config.ranking.time_split_days
         end = pd.Timestamp(int(interactions.ts.max()), unit="us", tz="UTC").floor("D") + pd.Timedelta(days=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,6 +14,10 @@ from beautyrec.models.blend import Blend
 from beautyrec.models.blended import LogStandardised, ReciprocalRank, Standardised
 from beautyrec.models.bpr import BPR
 from beautyrec.models.ease import EASE
+from beautyrec.models.funnel import Funnel
+from beautyrec.models.funnel_base import FunnelLearner
+from beautyrec.models.funnel_heads import ESMM, PLE, AnyHead, MMoE
+from beautyrec.models.funnel_network import FunnelNetwork
 from beautyrec.models.gru4rec import GRU4Rec
 from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
@@ -43,6 +47,13 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
 )
 """The learners of retrieval models that are made of plain values (a blend is made of others); the libraries they train
 with are imported when they are fitted."""
+
+
+FUNNEL_TREES = "funnel"
+"""The funnel model of boosted trees."""
+
+FUNNEL_HEADS: Mapping[str, type[AnyHead]] = MappingProxyType({"esmm": ESMM, "mmoe": MMoE, "ple": PLE})
+"""The funnel networks, by their heads."""
 
 
 def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
@@ -94,3 +105,28 @@ def _blend(table: BlendTable) -> Learner:
     parts = [learner(part["family"], {key: part[key] for key in part if key != "family"}) for part in table.parts]
     given = {key: value for key, value in vars(table).items() if value is not None}
     return Blend(**(given | {"parts": tuple(parts)}))
+
+
+def is_funnel(name: str) -> bool:
+    """Whether the family ``name`` predicts clicks and orders, instead of ranking items."""
+    return name == FUNNEL_TREES or name in FUNNEL_HEADS
+
+
+def funnel_learner(name: str, params: Mapping[str, Any] | None = None) -> FunnelLearner:
+    """The learner ``name`` of a funnel model; a network's ``head`` is a table of its own.
+
+    Raises:
+        ConfigError: the name or a key is unknown, or a value is of a wrong type or out of its bounds.
+
+    Examples:
+        >>> funnel_learner("mmoe", {"epochs": 4, "head": {"experts": 6}}).head.experts
+        6
+    """
+    if not is_funnel(name):
+        known = ", ".join(sorted([FUNNEL_TREES, *FUNNEL_HEADS]))
+        raise ConfigError(f"funnel model '{name}' is unknown; known are {known}. Correct the name.")
+    table, where = dict(params or {}), f"model '{name}'"
+    if name == FUNNEL_TREES:
+        return from_table(Funnel, table, where)
+    head = from_table(FUNNEL_HEADS[name], table.pop("head", {}), f"{where}, head")
+    return replace(from_table(FunnelNetwork, table, where), head=head)

@@ -26,6 +26,8 @@ from beautyrec.errors import ArtifactError, BeautyrecError
 from beautyrec.files import atomic_folder
 from beautyrec.models.base import Recommender
 from beautyrec.models.blended import BlendRecommender, part_states
+from beautyrec.models.funnel import FunnelModel, TreeFunnelModel
+from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
 from beautyrec.models.state import ModelState
 from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
@@ -34,7 +36,6 @@ from beautyrec.serving.tensors import read_tensors, write_tensors
 from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
 
 ARRAYS = "arrays.safetensors"
-FUNNEL = "funnel_trees"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +120,16 @@ def build(state: ModelState) -> Any:
     """The model of a state, after checks of all that a wrong state could do harm with.
 
     Returns:
-        A ``Recommender``, or a ``FunnelModel`` for the kind ``funnel_trees``.
+        A ``Recommender``, or a ``FunnelModel`` for a kind of those.
 
     Raises:
         ArtifactError: the kind is unknown, or the arrays do not fit together.
     """
-    if state.kind != FUNNEL and state.kind not in RECOMMENDERS:
-        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, FUNNEL])}.")
+    if state.kind not in FUNNEL_MODELS and state.kind not in RECOMMENDERS:
+        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, *FUNNEL_MODELS])}.")
     try:
         check_numbers(state)
-        return _funnel(state) if state.kind == FUNNEL else _recommender(state)
+        return _funnel(state) if state.kind in FUNNEL_MODELS else _recommender(state)
     except ArtifactError:
         raise
     except (BeautyrecError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
@@ -145,15 +146,14 @@ def _recommender(state: ModelState) -> Recommender:
     return model
 
 
-def _funnel(state: ModelState) -> Any:
-    from beautyrec.models.funnel import FunnelModel
-
+def _funnel(state: ModelState) -> FunnelModel:
     features = state.meta.get("features")
     if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
         raise ArtifactError("the names of the features are missing.")
-    for prefix in ("click_", "order_"):
-        check_trees(state, prefix, len(features))
-    return FunnelModel.from_state(state)
+    if state.kind == TreeFunnelModel.kind:
+        for prefix in ("click_", "order_"):
+            check_trees(state, prefix, len(features))
+    return FUNNEL_MODELS[state.kind].from_state(state)
 
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
