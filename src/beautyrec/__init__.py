@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from beautyrec.evaluation.report import evaluation_report
     from beautyrec.features.feature_set import FeatureSet
     from beautyrec.models.als import ALS
+    from beautyrec.models.blend import Blend
     from beautyrec.models.bpr import BPR
     from beautyrec.models.checkpoint import Checkpoint
     from beautyrec.models.ease import EASE
@@ -56,6 +57,7 @@ __all__ = [
     "EASE",
     "SLIM",
     "BanditLog",
+    "Blend",
     "Checkpoint",
     "EventLog",
     "FeatureSet",
@@ -104,6 +106,7 @@ _HOME = {
     "Funnel": "models.funnel",
     "FunnelNetwork": "models.funnel_network",
     "GlobalTime": "campaign.compare",
+    "Blend": "models.blend",
     "GRU4Rec": "models.gru4rec",
     "Greedy": "policies.greedy",
     "HeldRooms": "campaign.policy_lift",

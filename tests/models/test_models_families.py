@@ -237,7 +237,7 @@ def test_parameters_reach_the_learner():
         (
             "asl",
             {},
-            "model 'asl' is unknown; known are als, bpr, ease, gru4rec, item_knn, lightfm, local_ease, logistic_mf, ",
+            "model 'asl' is unknown; known are als, blend, bpr, ease, gru4rec, item_knn, lightfm, local_ease, logistic_mf, ",
         ),
         ("als", {"factor": 3}, "unknown key 'factor'.*alpha.*factors"),
         ("als", {"factors": "many"}, "factors.*integer"),

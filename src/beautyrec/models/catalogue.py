@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from beautyrec.errors import ConfigError
 from beautyrec.models.als import ALS
 from beautyrec.models.base import Learner
+from beautyrec.models.blend import Blend
+from beautyrec.models.blended import LogStandardised, ReciprocalRank, Standardised
 from beautyrec.models.bpr import BPR
 from beautyrec.models.ease import EASE
 from beautyrec.models.funnel import Funnel
@@ -25,6 +27,9 @@ from beautyrec.models.sasrec import SASRec
 from beautyrec.models.slim import SLIM, LocalEASE
 from beautyrec.models.two_tower import TwoTower
 from beautyrec.settings import from_table
+
+BLEND: Final = "blend"
+"""The name of a blend, whose table has a table a part."""
 
 LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
     {
@@ -42,7 +47,8 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
         "two_tower": TwoTower,
     }
 )
-"""The learners of retrieval models; the libraries they train with are imported when they are fitted."""
+"""The learners of retrieval models that are made of plain values (a blend is made of others); the libraries they train
+with are imported when they are fitted."""
 
 
 FUNNEL_TREES = "funnel"
@@ -62,10 +68,45 @@ def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
     Examples:
         >>> learner("als", {"factors": 32}).factors
         32
+        >>> learner("blend", {"parts": [{"family": "slim", "l1": 0.3}, {"family": "popularity"}]}).parts[0].l1
+        0.3
     """
+    if name == BLEND:
+        return _blend(from_table(BlendTable, params or {}, f"model '{name}'"))
     if name not in LEARNERS:
-        raise ConfigError(f"model '{name}' is unknown; known are {', '.join(sorted(LEARNERS))}. Correct the name.")
+        known = ", ".join(sorted([*LEARNERS, BLEND]))
+        raise ConfigError(f"model '{name}' is unknown; known are {known}. Correct the name.")
     return from_table(LEARNERS[name], params or {}, f"model '{name}'")
+
+
+@dataclass(frozen=True)
+class BlendTable:
+    """A :class:`~beautyrec.models.blend.Blend` as TOML has it; what is None is as the class has it."""
+
+    parts: tuple[dict[str, Any], ...]
+    """A table a part: its ``family`` beside its parameters."""
+    weights: tuple[float, ...] | None = None
+    """As in :class:`~beautyrec.models.blend.Blend`, like all that follow."""
+    how: Standardised | LogStandardised | ReciprocalRank | None = None
+    """``{ kind = "reciprocal_rank", constant = 20 }``."""
+    candidates: int | None = None
+    """Best items of each part."""
+    validation_users: int | None = None
+    """Users at most."""
+
+
+def _blend(table: BlendTable) -> Learner:
+    """The blend of a table.
+
+    Raises:
+        ConfigError: a part names no family, or an unknown one, or has a wrong parameter.
+    """
+    unnamed = [part for part in table.parts if not isinstance(part.get("family"), str)]
+    if unnamed:
+        raise ConfigError(f"model '{BLEND}': {len(unnamed)} of {len(table.parts)} parts name no family; give each one.")
+    parts = [learner(part["family"], {key: part[key] for key in part if key != "family"}) for part in table.parts]
+    given = {key: value for key, value in vars(table).items() if value is not None}
+    return Blend(**(given | {"parts": tuple(parts)}))
 
 
 def is_funnel(name: str) -> bool:

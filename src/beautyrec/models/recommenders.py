@@ -13,6 +13,7 @@ import numpy.typing as npt
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import ArtifactError
 from beautyrec.models.base import Known, ModelState, Recommender
+from beautyrec.models.blended import BlendRecommender
 from beautyrec.models.factors import MANY, FactorRecommender
 from beautyrec.models.featured import FeatureFactorRecommender, TowerRecommender
 from beautyrec.models.fold_in import least_squares_users, newly_known
@@ -227,6 +228,7 @@ RECOMMENDERS: Mapping[str, type[Recommender]] = MappingProxyType(
         form.kind: form
         for form in (
             FactorRecommender,
+            BlendRecommender,
             FeatureFactorRecommender,
             ItemScoreRecommender,
             ItemSimilarityRecommender,

@@ -25,6 +25,7 @@ import beautyrec
 from beautyrec.errors import ArtifactError, BeautyrecError
 from beautyrec.files import atomic_folder
 from beautyrec.models.base import Recommender
+from beautyrec.models.blended import BlendRecommender, part_states
 from beautyrec.models.funnel import FunnelModel, TreeFunnelModel
 from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
@@ -140,7 +141,8 @@ def _recommender(state: ModelState) -> Recommender:
     for vocabulary in (model.users, model.items):
         if not vocabulary.ids.is_unique:
             raise ArtifactError("a vocabulary has an id twice.")
-    check_recommender(state, len(model.users), len(model.items))
+    for part in part_states(state) if isinstance(model, BlendRecommender) else (state,):
+        check_recommender(part, len(model.users), len(model.items))
     return model
 
 
