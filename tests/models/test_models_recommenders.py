@@ -82,7 +82,9 @@ def test_a_damaged_state_is_named(factors, change, message):
 
 
 def test_an_unknown_kind_lists_those_known():
-    with pytest.raises(ArtifactError, match=r"kind 'forest' is unknown; known are \['factors', 'feature_factors', 'it"):
+    with pytest.raises(
+        ArtifactError, match=r"kind 'forest' is unknown; known are \['blend', 'factors', 'feature_factors', 'it"
+    ):
         recommender_from_state(ModelState("forest", {}, {}))
     kinds = {"factors", "least_squares", "item_similarity", "item_scores", "feature_factors", "two_tower"}
     assert set(RECOMMENDERS) == kinds
