@@ -46,6 +46,14 @@ def read_sequences(
     Raises:
         SourceError: the file is absent, empty or cannot be read.
         SchemaError: too many lines are damaged, or ``step`` is 0.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     written = Path(folder, "Beauty.txt").write_text("1 7 8" + chr(10) + "2 9" + chr(10))
+        ...     source = read_sequences(Path(folder, "Beauty.txt"))
+        >>> source.events.select(["user_id", "item_id"]).to_pylist()
+        [{'user_id': 1, 'item_id': 7}, {'user_id': 2, 'item_id': 9}, {'user_id': 1, 'item_id': 8}]
     """
     apart = int(length(step) // pd.Timedelta("1us"))
     if apart == 0:
