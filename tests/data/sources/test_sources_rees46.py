@@ -76,8 +76,10 @@ def test_a_catalogue_of_its_own(tmp_path):
     ("line", "why"),
     [
         ("2019-11-01 00:00:02 UTC,view,x,1,,,0.32,5,s", "product_id is not a whole number"),
+        ("2019-11-01 00:00:02 UTC,view,1.5,1,,,0.32,5,s", "product_id is not a whole number"),
+        ("2019-11-01 00:00:02 UTC,view,1,1,,,inf,5,s", "price is not a number"),
         ("yesterday,view,1,1,,,0.32,5,s", "event_time is not a time"),
-        ("2019-11-01 00:00:02 UTC,look,1,1,,,0.32,5,s", "event_type is not a known name"),
+        ("2019-11-01 00:00:02 UTC,look,1,1,,,0.32,5,s", "event_type is not one of view, cart, purchase, remove_from_cart"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,cheap,5,s", "price is not a number"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,-79.37,5,s", "price below 0"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,0.32,,s", "no user_id"),
@@ -117,7 +119,7 @@ def test_absent_empty_and_cut_files(tmp_path):
     with pytest.raises(SourceError, match=r"a\.csv' is empty"):
         read_rees46(tmp_path)
     path.write_text(f"{HEADER}\n")
-    with pytest.raises(SourceError, match=r"a\.csv' has no rows"):
+    with pytest.raises(SourceError, match=r"a\.csv' has no sound rows"):
         read_rees46(tmp_path)
     path.write_text("event_time,event_type,product_id,user_id\n2019-11-01 00:00:02 UTC,view,1,2\n")
     with pytest.raises(SchemaError, match=r"columns \['price'\] are missing; it has \['event_time'"):

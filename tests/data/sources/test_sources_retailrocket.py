@@ -73,7 +73,7 @@ def test_events_alone_give_items_without_categories(tmp_path):
 @pytest.mark.parametrize(
     ("file", "line", "why"),
     [
-        ("events", f"{MS},1,look,2,", "event is not a known name"),
+        ("events", f"{MS},1,look,2,", "event is not one of view, addtocart, transaction"),
         ("events", f"{MS},,view,2,", "no visitorid"),
         ("events", f"{MS // 1000}x,1,view,2,", "timestamp is not a whole number"),
         ("events", f"{MS * 1000},1,view,2,", "timestamp is not milliseconds of 1990 to 2100"),

@@ -29,9 +29,10 @@ from beautyrec.data.schema import (
     TS,
     USER_ID,
 )
-from beautyrec.data.sources.delimited import NUMBER, TEXT, WHOLE, Delimited, Rows
+from beautyrec.data.sources.delimited import Delimited, Rows
 from beautyrec.data.sources.frames import SourceFrames, all_rejected, by_time, first_each, from_epoch, one_each
 from beautyrec.data.sources.json_lines import JsonLines
+from beautyrec.data.sources.kinds import NUMBER, TEXT, WHOLE
 
 COLUMNS: Final[Mapping[str, str]] = {
     "reviewerID": USER_ID,

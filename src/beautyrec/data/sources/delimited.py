@@ -6,6 +6,7 @@ DuckDB reads it, so what is not asked for is not kept, and a file may be larger 
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beautyrec.data.sources.frames import REASON, check_share, rejected_rows
+from beautyrec.data.sources.kinds import TEXT, Kind, named, quoted, verdict
+from beautyrec.data.sources.text_lines import text_lines
 from beautyrec.errors import MissingExtraError, SchemaError, SourceError
+from beautyrec.types import IntArray
 
-WHOLE: Final = "BIGINT"
-NUMBER: Final = "DOUBLE"
-TEXT: Final = "VARCHAR"
-TIME: Final = "TIMESTAMP"
-NOUNS: Final[Mapping[str, str]] = {WHOLE: "a whole number", NUMBER: "a number", TIME: "a time"}
+EPOCH_MS: Final = "{0} between 631152000000 and 4102444800000"
+"""Rule of a column of milliseconds since 1970: it is of 1990 to 2099, so that seconds or microseconds do not pass for it."""
+_PLACE: Final = "place_among_rows"
+_WHOLE_ROW: Final = "text_of_row"
 _WHY: Final[Mapping[str, str]] = {
     "MISSING COLUMNS": "too few values",
     "TOO MANY COLUMNS": "too many values",
@@ -31,9 +34,6 @@ _WHY: Final[Mapping[str, str]] = {
     "LINE SIZE OVER MAXIMUM": "a line too long",
     "INVALID ENCODING": "not UTF-8",
 }
-_PLACE: Final = "place_among_rows"
-EPOCH_MS: Final = "{0} between 631152000000 and 4102444800000"
-"""Rule of a column of milliseconds since 1970: it is of 1990 to 2099, so that seconds or microseconds do not pass for it."""
 
 
 class Rows(NamedTuple):
@@ -45,32 +45,22 @@ class Rows(NamedTuple):
     """The others: ``file, line, reason, text``."""
 
 
-def one_of(*names: str) -> str:
-    """The type of a column in which only these names may stand.
-
-    Examples:
-        >>> one_of("view", "buy")
-        "ENUM('view', 'buy')"
-    """
-    return f"ENUM({', '.join(_text(name) for name in names)})"
-
-
 @dataclass(frozen=True)
 class Delimited:
     """A publisher's CSV format.
 
     Args:
-        columns: name to type of the columns that must be there: `WHOLE`, `NUMBER`, `TEXT`, `TIME` or `one_of`.
-        optional: likewise for columns that may be absent; they come out only where they are there.
+        columns: name to kind of the columns that must be there.
+        optional: likewise for columns that may be absent; they come out only where they are there, and may have gaps.
         gaps: which of ``columns`` may have gaps.
         rules: what is wrong with a row, to the condition in SQL that sound rows meet.
         header: whether the first line names the columns; else they stand in the order of ``columns``.
-        keep: condition in SQL of the rows that are wanted; the others are not read, and count nowhere.
+        keep: condition in SQL of the rows that are wanted; sound rows that are not are not read, and count nowhere.
         others: whether columns that are not named here come out too, as text.
     """
 
-    columns: Mapping[str, str]
-    optional: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Kind]
+    optional: Mapping[str, Kind] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
     header: bool = True
@@ -86,33 +76,37 @@ class Delimited:
 
         Raises:
             SourceError: it is absent, empty or cannot be read.
-            SchemaError: a column is missing, or too many rows do not fit.
+            SchemaError: a column is missing or doubled, or too many rows do not fit.
             MissingExtraError: DuckDB is not installed.
         """
         names = header_of(path) if self.header else list(self.columns)
         missing = [name for name in self.columns if name not in names]
         if missing:
             raise SchemaError(f"{path}: columns {missing} are missing; it has {names}. Take the publisher's original.")
-        types = {name: {**self.columns, **self.optional}.get(name, TEXT) for name in names}
-        table, errors = _scan(path, types, (self._query(names), self.keep), self.header)
-        rows = _sort_out(path, table, errors, types, int(self.header))
+        if len(set(names)) < len(names):
+            raise SchemaError(
+                f"{path}: columns {sorted({n for n in names if names.count(n) > 1})} are there twice. Keep one."
+            )
+        table, errors = _scan(path, self._query(names), len(names), self.header)
+        rows = _sort_out(path, table, errors, int(self.header))
         check_share(path, rows.rejected, rows.table.num_rows + rows.rejected.num_rows, max_rejected)
         if not rows.table.num_rows:
-            raise SourceError(f"'{path}' has no rows. Take the publisher's original.")
+            raise SourceError(f"'{path}' has no sound rows. Take the publisher's original.")
         return rows
 
     def _query(self, names: list[str]) -> str:
-        """What is taken of each row, and the first rule that it breaks."""
-        wanted = [name for name in names if self.others or name in self.columns or name in self.optional]
-        checks = {f"no {name}": f"{_name(name)} is not null" for name in self.columns if name not in self.gaps}
-        cases = " ".join(f"when ({rule}) is false then {_text(why)}" for why, rule in {**checks, **self.rules}.items())
-        kept = ", ".join(
-            f"{_name(name)}::VARCHAR as {_name(name)}" if self._is_enum(name) else _name(name) for name in wanted
-        )
-        return f"{kept}, {f'case {cases} end' if cases else 'null::VARCHAR'} as {_name(REASON)}"
-
-    def _is_enum(self, name: str) -> bool:
-        return self.columns.get(name, "").startswith("ENUM")
+        """What is taken of each row of the table ``raw``, its place, and the first thing that is wrong with it."""
+        kinds = {**(dict.fromkeys(names, TEXT) if self.others else {}), **self.optional, **self.columns}
+        wanted = {name: (f"c{place}", kinds[name]) for place, name in enumerate(names) if name in kinds}
+        gaps = (*self.gaps, *(name for name in wanted if name not in self.columns))
+        values = ", ".join(f"{kind.value(text)} as {named(name)}" for name, (text, kind) in wanted.items())
+        row = " || ',' || ".join(f"coalesce(c{place}, '')" for place in range(len(names)))
+        return f"""
+            typed as (select *, {values} from raw),
+            judged as (select *, case {verdict(wanted, gaps, dict(self.rules))} end as {REASON} from typed)
+            select {", ".join(named(name) for name in wanted)}, {_PLACE}, {REASON},
+                   case when {REASON} is not null then {row} end as {_WHOLE_ROW}
+            from judged where {REASON} is not null or ({self.keep})"""  # noqa: S608 (names and rules are the package's own)
 
 
 def header_of(path: Path) -> list[str]:
@@ -121,86 +115,70 @@ def header_of(path: Path) -> list[str]:
     Raises:
         SourceError: it is absent, empty or cannot be read.
     """
+    how: dict[str, Any] = {"mode": "rt", "encoding": "utf-8-sig", "errors": "replace"}
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig") as file
-        ):
+        with gzip.open(path, **how) if path.suffix == ".gz" else path.open(**how) as file:
             line = file.readline()
     except FileNotFoundError:
         raise SourceError(f"'{path}' is not there. Put the publisher's file there.") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError) as error:
         raise SourceError(f"'{path}' cannot be read as CSV: {error}") from None
     if not line.strip():
         raise SourceError(f"'{path}' is empty. Take the publisher's original.")
     return next(csv.reader([line]))
 
 
-def _scan(
-    path: Path, types: Mapping[str, str], query: tuple[str, str], header: bool
-) -> tuple[pa.Table, list[tuple[Any, ...]]]:
-    """The rows that DuckDB can read, and the errors of the others: line, column, kind of error, text.
-
-    ``query`` is what is taken of a row, and which rows are wanted.
-    """
+def _scan(path: Path, query: str, width: int, header: bool) -> tuple[pa.Table, list[tuple[int, str, str]]]:
+    """The rows that have as many values as there are columns, and the others: line, kind of error, text."""
     try:
         import duckdb
     except ImportError:
         raise MissingExtraError("duckdb", "data") from None
     if not path.exists():
         raise SourceError(f"'{path}' is not there. Put the publisher's file there.")
-    columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in types.items())
+    columns = ", ".join(f"c{place}: 'VARCHAR'" for place in range(width))
     source = (
-        f"read_csv(?, auto_detect=false, header={str(header).lower()}, delim=',', quote='\"', escape='\"', "
-        f"columns={{{columns}}}, store_rejects=true)"
+        f"read_csv({quoted(glob.escape(str(path)))}, auto_detect=false, header={str(header).lower()}, delim=',', quote='\"', "
+        f"escape='\"', columns={{{columns}}}, store_rejects=true)"
     )
-    numbered = f"select *, row_number() over () - 1 as {_PLACE} from {source}"  # noqa: S608 (names are the package's own)
-    wanted = f"select {query[0]}, {_PLACE} from ({numbered}) where {query[1]}"  # noqa: S608
+    raw = f"with raw as (select *, row_number() over () - 1 as {_PLACE} from {source})"  # noqa: S608
     with duckdb.connect() as connection:
         try:
-            table = connection.sql(wanted, params=[str(path)]).to_arrow_table()
+            table = connection.sql(f"{raw}, {query}").to_arrow_table()
             errors = connection.execute(
-                "select line, first(column_name order by column_idx), first(error_type::VARCHAR order by column_idx), "
-                "any_value(csv_line) from reject_errors group by line order by line"
+                "select line, first(error_type::varchar order by column_idx), any_value(csv_line) "
+                "from reject_errors group by line order by line"
             ).fetchall()
         except duckdb.Error as error:
             raise SourceError(f"'{path}' cannot be read as CSV: {str(error).splitlines()[0]}") from None
     return table, errors
 
 
-def _sort_out(path: Path, table: pa.Table, errors: list[tuple[Any, ...]], types: Mapping[str, str], first: int) -> Rows:
+def _sort_out(path: Path, table: pa.Table, errors: list[tuple[int, str, str]], first: int) -> Rows:
     """Sound rows, and those that could not be read or broke a rule; ``first`` is how many lines stand before the rows."""
     broken = pc.is_valid(table.column(REASON))
-    sound = table.filter(pc.invert(broken)).drop_columns([REASON, _PLACE])
     wrong = table.filter(broken)
-    places = wrong.column(_PLACE).to_numpy()
-    unread = np.array([error[0] for error in errors], dtype=np.int64)
-    rank = unread - 1 - first - np.arange(len(unread))  # how many rows that were read come before each that was not
-    lines = places + 1 + first + np.searchsorted(rank, places, side="right")
-    values = [wrong.column(name).cast(pa.string()) for name in sound.column_names]
-    shown = pc.binary_join_element_wise(*values, ",", null_handling="replace", null_replacement="")
-    return Rows(
-        sound,
-        rejected_rows(
-            path,
-            [*unread.tolist(), *lines.tolist()],
-            [*(_reason(error, types) for error in errors), *wrong.column(REASON).to_pylist()],
-            [*(error[3] for error in errors), *shown.to_pylist()],
-        ),
+    unread = np.array([line for line, _, _ in errors], dtype=np.int64)
+    lines = (
+        _lines(path, wrong.column(_PLACE).to_numpy(), unread, first)
+        if wrong.num_rows
+        else wrong.column(_PLACE).to_numpy()
     )
+    rejected = rejected_rows(
+        path,
+        [*unread.tolist(), *lines.tolist()],
+        [*(_WHY.get(why, why.lower()) for _, why, _ in errors), *wrong.column(REASON).to_pylist()],
+        [*((text or "").strip() for _, _, text in errors), *wrong.column(_WHOLE_ROW).to_pylist()],
+    )
+    return Rows(table.filter(pc.invert(broken)).drop_columns([REASON, _PLACE, _WHOLE_ROW]), rejected)
 
 
-def _reason(error: tuple[Any, ...], types: Mapping[str, str]) -> str:
-    _, column, kind, _ = error
-    if kind == "CAST":
-        return f"{column} is not {NOUNS.get(types[column], 'a known name')}"
-    return _WHY.get(kind, kind.lower())
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def _lines(path: Path, places: IntArray, unread: IntArray, first: int) -> IntArray:
+    """The lines of rows by their place among the rows that were read: blank lines and lines not read stand between them."""
+    blank = [
+        np.flatnonzero(pc.equal(lines, "").to_numpy(zero_copy_only=False)) + start for start, lines in text_lines(path)
+    ]
+    between = np.union1d(unread, np.concatenate(blank))
+    rank = between - 1 - first - np.arange(len(between))  # how many rows that were read come before each of them
+    lines: IntArray = places + 1 + first + np.searchsorted(rank, places, side="right")
+    return lines

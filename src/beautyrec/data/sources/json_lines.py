@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beautyrec.data.sources.delimited import NOUNS, TEXT, Rows
+from beautyrec.data.sources.delimited import Rows
 from beautyrec.data.sources.frames import LINE, REASON, all_rejected, check_share, rejected_rows
+from beautyrec.data.sources.kinds import Kind, named, quoted, verdict
 from beautyrec.data.sources.text_lines import text_lines
 from beautyrec.errors import MissingExtraError, SourceError
 
@@ -37,13 +38,13 @@ class JsonLines:
     """A publisher's format of one JSON object a line; a Python literal, as some publish, does as well.
 
     Args:
-        columns: name of the column that comes out, to the path in JSON and the type: `TEXT`, `WHOLE` or `NUMBER`. Where the path
+        columns: name of the column that comes out, to the path in JSON and the kind. Where the path
             names several values, they come as one text with ``|`` between.
         gaps: which of them may have gaps.
         rules: what is wrong with a row, to the condition in SQL that sound rows meet.
     """
 
-    columns: Mapping[str, tuple[str, str]]
+    columns: Mapping[str, tuple[str, Kind]]
     gaps: tuple[str, ...] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +77,7 @@ class JsonLines:
         table, failed = pa.concat_tables(sound), all_rejected(rejected)
         check_share(path, failed, table.num_rows + failed.num_rows, max_rejected)
         if not table.num_rows:
-            raise SourceError(f"'{path}' has no rows. Take the publisher's original.")
+            raise SourceError(f"'{path}' has no sound rows. Take the publisher's original.")
         return Rows(table, failed)
 
     def _batch(self, connection: Any, first: int, lines: pa.Array) -> pa.Table:
@@ -85,7 +86,8 @@ class JsonLines:
         connection.register("lines", pa.table({"line": lines, "number": numbers}))
         raw = ", ".join(f"{self._value(path)} as r{place}" for place, (path, _) in enumerate(self.columns.values()))
         cast = ", ".join(
-            f'try_cast(r{place} as {kind}) as "{name}"' for place, (name, (_, kind)) in enumerate(self.columns.items())
+            f"{kind.value(f'r{place}')} as {named(name)}"
+            for place, (name, (_, kind)) in enumerate(self.columns.items())
         )
         query = f"""
             with texts as (select number, line, case when json_valid(line) then line else {_FROM_PYTHON} end as text
@@ -93,7 +95,7 @@ class JsonLines:
                  docs as (select number, line, try_cast(text as json) as doc from texts),
                  raws as (select number, line, doc, {raw} from docs),
                  casts as (select *, {cast} from raws)
-            select {", ".join(f'"{name}"' for name in self.columns)}, number as "{LINE}", left(line, {SHOWN}) as line_text,
+            select {", ".join(named(name) for name in self.columns)}, number as "{LINE}", left(line, {SHOWN}) as line_text,
                    case {self._cases()} end as "{REASON}" from casts order by number"""  # noqa: S608 (names are the package's own)
         table: pa.Table = connection.sql(query).to_arrow_table()
         connection.unregister("lines")
@@ -101,15 +103,11 @@ class JsonLines:
 
     @staticmethod
     def _value(path: str) -> str:
-        found = f"json_extract_string(doc, '{path}')"
+        found = f"json_extract_string(doc, {quoted(path)})"
         return f"nullif(array_to_string({found}, '|'), '')" if "*" in path else found
 
     def _cases(self) -> str:
         """Of a line, the first thing that is wrong with it."""
-        cases = ["when doc is null or json_type(doc) <> 'OBJECT' then 'not a JSON object'"]
-        for place, (name, (_, kind)) in enumerate(self.columns.items()):
-            if kind != TEXT:
-                cases.append(f"""when r{place} is not null and "{name}" is null then '{name} is not {NOUNS[kind]}'""")
-            if name not in self.gaps:
-                cases.append(f"""when "{name}" is null then 'no {name}'""")
-        return " ".join([*cases, *(f"when ({rule}) is false then '{why}'" for why, rule in self.rules.items())])
+        texts = {name: (f"r{place}", kind) for place, (name, (_, kind)) in enumerate(self.columns.items())}
+        whole = "when doc is null or json_type(doc) <> 'OBJECT' then 'not a JSON object'"
+        return f"{whole} {verdict(texts, self.gaps, dict(self.rules))}"

@@ -31,8 +31,9 @@ from beautyrec.data.schema import (
     TS,
     USER_ID,
 )
-from beautyrec.data.sources.delimited import EPOCH_MS, NUMBER, TEXT, WHOLE, Delimited, Rows
+from beautyrec.data.sources.delimited import EPOCH_MS, Delimited, Rows
 from beautyrec.data.sources.frames import SourceFrames, all_rejected, by_time, first_each, from_epoch, one_each
+from beautyrec.data.sources.kinds import NUMBER, TEXT, WHOLE
 from beautyrec.errors import SourceError
 
 COLUMNS: Final[Mapping[str, str]] = {

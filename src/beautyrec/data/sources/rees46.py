@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beautyrec.data.schema import BRAND, CATEGORY, CATEGORY_PATH, EVENT, ITEM_ID, ORDER, PRICE, TS, USER_ID
-from beautyrec.data.sources.delimited import NUMBER, TEXT, TIME, WHOLE, Delimited, header_of, one_of
+from beautyrec.data.sources.delimited import Delimited, header_of
 from beautyrec.data.sources.frames import SourceFrames, all_rejected, by_time, first_each, one_each, renamed
+from beautyrec.data.sources.kinds import NUMBER, TEXT, TIME, WHOLE, one_of
 from beautyrec.errors import SourceError
 
 CSV_PATTERNS: Final = ("*.csv", "*.csv.gz")

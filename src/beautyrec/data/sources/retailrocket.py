@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beautyrec.data.schema import AVAILABLE_AT, CATEGORY, CATEGORY_PATH, EVENT, ITEM_ID, ORDER, TS, USER_ID
-from beautyrec.data.sources.delimited import EPOCH_MS, TEXT, WHOLE, Delimited, Rows, one_of
+from beautyrec.data.sources.delimited import EPOCH_MS, Delimited, Rows
 from beautyrec.data.sources.frames import SourceFrames, all_rejected, by_time, first_each, from_epoch, one_each, renamed
+from beautyrec.data.sources.kinds import TEXT, WHOLE, one_of
 from beautyrec.errors import SchemaError, SourceError
 
 NAMES: Final[Mapping[str, str]] = {"view": "view", "addtocart": "cart", "transaction": ORDER}
