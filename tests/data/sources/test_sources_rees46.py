@@ -79,7 +79,10 @@ def test_a_catalogue_of_its_own(tmp_path):
         ("2019-11-01 00:00:02 UTC,view,1.5,1,,,0.32,5,s", "product_id is not a whole number"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,inf,5,s", "price is not a number"),
         ("yesterday,view,1,1,,,0.32,5,s", "event_time is not a time"),
-        ("2019-11-01 00:00:02 UTC,look,1,1,,,0.32,5,s", "event_type is not one of view, cart, purchase, remove_from_cart"),
+        (
+            "2019-11-01 00:00:02 UTC,look,1,1,,,0.32,5,s",
+            "event_type is not one of view, cart, purchase, remove_from_cart",
+        ),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,cheap,5,s", "price is not a number"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,-79.37,5,s", "price below 0"),
         ("2019-11-01 00:00:02 UTC,view,1,1,,,0.32,,s", "no user_id"),

@@ -14,23 +14,12 @@ import pyarrow.compute as pc
 from beautyrec.data.sources.delimited import Rows
 from beautyrec.data.sources.frames import LINE, REASON, all_rejected, check_share, rejected_rows
 from beautyrec.data.sources.kinds import Kind, named, quoted, verdict
+from beautyrec.data.sources.python_literals import as_json
 from beautyrec.data.sources.text_lines import text_lines
 from beautyrec.errors import MissingExtraError, SourceError
 
 SHOWN: Final = 200
 """How many characters of a damaged line are kept."""
-_TOKENS: Final = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"]+"""
-_INSIDE: Final = r"replace({}, '\\', chr(1))"
-_HEX: Final = r"replace(regexp_replace({}, '\\x([0-9a-fA-F]{{2}})', '\\u00\1', 'g'), chr(1), '\\')"
-_SINGLE: Final = _HEX.format(r"""replace(replace({}, '\''', ''''), '"', '\"')""".format(_INSIDE.format("t[2:-2]")))
-_DOUBLE: Final = _HEX.format(r"""replace({}, '\''', '''')""".format(_INSIDE.format("t[2:-2]")))
-_WORDS: Final = (
-    r"regexp_replace(regexp_replace(regexp_replace(regexp_replace(t, '\bNone\b', 'null', 'g'), '\bTrue\b', 'true', 'g'), "
-    r"'\bFalse\b', 'false', 'g'), '\bu$', '')"
-)
-_FROM_PYTHON: Final = f"""array_to_string(list_transform(regexp_extract_all(line, $tokens$({_TOKENS})$tokens$), lambda t: case
-    when t[1] = '''' then '"' || {_SINGLE} || '"' when t[1] = '"' then '"' || {_DOUBLE} || '"' else {_WORDS} end), '')"""
-"""A line in Python's literals as JSON, by its tokens: strings in either quotes, and what stands between them."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,7 @@ class JsonLines:
             for place, (name, (_, kind)) in enumerate(self.columns.items())
         )
         query = f"""
-            with texts as (select number, line, case when json_valid(line) then line else {_FROM_PYTHON} end as text
+            with texts as (select number, line, case when json_valid(line) then line else {as_json("line")} end as text
                            from lines where trim(line) <> ''),
                  docs as (select number, line, try_cast(text as json) as doc from texts),
                  raws as (select number, line, doc, {raw} from docs),

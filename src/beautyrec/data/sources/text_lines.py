@@ -12,15 +12,16 @@ import pyarrow.csv
 from beautyrec.errors import SourceError
 
 BLOCK: Final = 16 * 2**20
-"""Bytes of text in a batch; no line may be longer."""
+"""Bytes of text in a batch."""
 _NO_DELIMITER: Final = "\x01"
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, pa.Array]]:
+def text_lines(path: Path, block: int = BLOCK) -> Iterator[tuple[int, pa.Array]]:
     """The lines of a file in batches: the number of the first line, from 1, and the lines [n] without their ends.
 
     Args:
         path: text in UTF-8; compressed by gzip where its name ends in ``.gz``.
+        block: how many bytes of text a batch has; no line may be longer.
 
     Raises:
         SourceError: it is absent, empty, not UTF-8, or cannot be read.
@@ -29,7 +30,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, pa.Array]]:
     try:
         with pa.csv.open_csv(
             path,
-            read_options=pa.csv.ReadOptions(column_names=["line"], block_size=BLOCK, use_threads=False),
+            read_options=pa.csv.ReadOptions(column_names=["line"], block_size=block, use_threads=False),
             parse_options=pa.csv.ParseOptions(
                 delimiter=_NO_DELIMITER, quote_char=False, double_quote=False, ignore_empty_lines=False
             ),
