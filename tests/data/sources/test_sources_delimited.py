@@ -109,3 +109,18 @@ def test_a_cut_gz_and_doubled_columns_are_refused(tmp_path):
         FORMAT.read(tmp_path / "b.csv", 0)
     with pytest.raises(SourceError, match="is not there"):
         header_of(tmp_path / "c.csv")
+
+
+def test_the_cut_last_line_of_the_taobao_sample(shared_data):
+    path = shared_data / "taobao-userbehavior-sample" / "UserBehavior-first-84k.csv.gz"
+    if not path.exists():
+        pytest.skip(f"needs the Taobao sample ('{path}' is not there)")
+    ids = dict.fromkeys(["user", "item", "category"], WHOLE)
+    form = Delimited({**ids, "event": one_of("pv", "cart", "fav", "buy"), "seconds": WHOLE}, header=False)
+    rows = form.read(path, max_rejected=0.01)
+    with gzip.open(path, "rt") as file:
+        lines = file.read().splitlines()
+    assert rows.table.num_rows == len(lines) - 1
+    assert rows.rejected.to_pylist() == [
+        {"file": str(path), "line": len(lines), "reason": "too few values", "text": lines[-1]}
+    ]
