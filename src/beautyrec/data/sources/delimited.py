@@ -25,6 +25,7 @@ from beautyrec.types import IntArray
 
 EPOCH_MS: Final = "{0} between 631152000000 and 4102444800000"
 """Rule of a column of milliseconds since 1970: it is of 1990 to 2099, so that seconds or microseconds do not pass for it."""
+_RAW: Final = "raw_text_"
 _PLACE: Final = "place_among_rows"
 _WHOLE_ROW: Final = "text_of_row"
 _WHY: Final[Mapping[str, str]] = {
@@ -97,10 +98,10 @@ class Delimited:
     def _query(self, names: list[str]) -> str:
         """What is taken of each row of the table ``raw``, its place, and the first thing that is wrong with it."""
         kinds = {**(dict.fromkeys(names, TEXT) if self.others else {}), **self.optional, **self.columns}
-        wanted = {name: (f"c{place}", kinds[name]) for place, name in enumerate(names) if name in kinds}
+        wanted = {name: (f"{_RAW}{place}", kinds[name]) for place, name in enumerate(names) if name in kinds}
         gaps = (*self.gaps, *(name for name in wanted if name not in self.columns))
         values = ", ".join(f"{kind.value(text)} as {named(name)}" for name, (text, kind) in wanted.items())
-        row = " || ',' || ".join(f"coalesce(c{place}, '')" for place in range(len(names)))
+        row = " || ',' || ".join(f"coalesce({_RAW}{place}, '')" for place in range(len(names)))
         return f"""
             typed as (select *, {values} from raw),
             judged as (select *, case {verdict(wanted, gaps, dict(self.rules))} end as {REASON} from typed)
@@ -136,7 +137,7 @@ def _scan(path: Path, query: str, width: int, header: bool) -> tuple[pa.Table, l
         raise MissingExtraError("duckdb", "data") from None
     if not path.exists():
         raise SourceError(f"'{path}' is not there. Put the publisher's file there.")
-    columns = ", ".join(f"c{place}: 'VARCHAR'" for place in range(width))
+    columns = ", ".join(f"{_RAW}{place}: 'VARCHAR'" for place in range(width))
     source = (
         f"read_csv({quoted(glob.escape(str(path)))}, auto_detect=false, header={str(header).lower()}, delim=',', quote='\"', "
         f"escape='\"', columns={{{columns}}}, store_rejects=true)"

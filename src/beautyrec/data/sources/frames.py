@@ -23,6 +23,8 @@ REASON: Final = "reason"
 TEXT: Final = "text"
 REJECTED: Final = pa.schema([(FILE, pa.string()), (LINE, pa.int64()), (REASON, pa.string()), (TEXT, pa.string())])
 """Columns of the rows that were not taken: where they stand, why, and what they hold."""
+SHOWN: Final = 200
+"""How many characters of such a row are kept."""
 UTC: Final = pa.timestamp("us", "UTC")
 
 
@@ -69,7 +71,8 @@ def rejected_rows(path: Path, lines: object, reasons: object, texts: object) -> 
     """Rows of one file that were not taken, as a table with the columns `REJECTED`, by line."""
     line = pa.array(lines, pa.int64())
     files = pa.repeat(pa.scalar(str(path)), len(line))
-    columns = [files, line, pa.array(reasons, pa.string()), pa.array(texts, pa.string())]
+    shown = pc.utf8_slice_codeunits(pa.array(texts, pa.string()), 0, SHOWN)
+    columns = [files, line, pa.array(reasons, pa.string()), shown]
     return pa.table(columns, schema=REJECTED).sort_by(LINE)
 
 

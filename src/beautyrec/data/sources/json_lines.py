@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from beautyrec.data.sources.delimited import Rows
-from beautyrec.data.sources.frames import LINE, REASON, all_rejected, check_share, rejected_rows
+from beautyrec.data.sources.frames import LINE, REASON, TEXT, all_rejected, check_share, rejected_rows
 from beautyrec.data.sources.kinds import Kind, named, quoted, verdict
 from beautyrec.data.sources.python_literals import as_json
 from beautyrec.data.sources.text_lines import text_lines
 from beautyrec.errors import MissingExtraError, SourceError
-
-SHOWN: Final = 200
-"""How many characters of a damaged line are kept."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class JsonLines:
                 sound.append(rows.filter(good).select(list(self.columns)))
                 wrong = rows.filter(pc.invert(good))
                 rejected.append(
-                    rejected_rows(path, *(wrong.column(name).combine_chunks() for name in (LINE, REASON, "line_text")))
+                    rejected_rows(path, *(wrong.column(name).combine_chunks() for name in (LINE, REASON, TEXT)))
                 )
         table, failed = pa.concat_tables(sound), all_rejected(rejected)
         check_share(path, failed, table.num_rows + failed.num_rows, max_rejected)
@@ -70,7 +67,7 @@ class JsonLines:
         return Rows(table, failed)
 
     def _batch(self, connection: Any, first: int, lines: pa.Array) -> pa.Table:
-        """The columns of each line that is not blank, with its number, what is wrong with it, and its beginning."""
+        """The columns of each line that is not blank, with its number, what is wrong with it, and the line."""
         numbers = pa.array(np.arange(first, first + len(lines)))
         connection.register("lines", pa.table({"line": lines, "number": numbers}))
         raw = ", ".join(f"{self._value(path)} as r{place}" for place, (path, _) in enumerate(self.columns.values()))
@@ -84,7 +81,7 @@ class JsonLines:
                  docs as (select number, line, try_cast(text as json) as doc from texts),
                  raws as (select number, line, doc, {raw} from docs),
                  casts as (select *, {cast} from raws)
-            select {", ".join(named(name) for name in self.columns)}, number as "{LINE}", left(line, {SHOWN}) as line_text,
+            select {", ".join(named(name) for name in self.columns)}, number as "{LINE}", line as {TEXT},
                    case {self._cases()} end as "{REASON}" from casts order by number"""  # noqa: S608 (names are the package's own)
         table: pa.Table = connection.sql(query).to_arrow_table()
         connection.unregister("lines")
@@ -98,5 +95,5 @@ class JsonLines:
     def _cases(self) -> str:
         """Of a line, the first thing that is wrong with it."""
         texts = {name: (f"r{place}", kind) for place, (name, (_, kind)) in enumerate(self.columns.items())}
-        whole = "when doc is null or json_type(doc) <> 'OBJECT' then 'not a JSON object'"
-        return f"{whole} {verdict(texts, self.gaps, dict(self.rules))}"
+        no_object = "when doc is null or json_type(doc) <> 'OBJECT' then 'not a JSON object'"
+        return f"{no_object} {verdict(texts, self.gaps, dict(self.rules))}"

@@ -89,7 +89,7 @@ def _pairs(path: Path, first: int, lines: pa.Array) -> tuple[pa.Table, pa.Table,
     short = pc.less(pc.list_value_length(values), 2).to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(filled & ~sound)
     reasons = np.where(short[wrong], "no item", "a value is not a whole number")
-    rejected = rejected_rows(path, wrong + first, reasons, pc.utf8_slice_codeunits(text.take(pa.array(wrong)), 0, 200))
+    rejected = rejected_rows(path, wrong + first, reasons, text.take(pa.array(wrong)))
     kept = values.filter(pa.array(sound))
     ids = pc.list_flatten(kept).cast(pa.int64()).to_numpy(zero_copy_only=False)
     sizes = pc.list_value_length(kept).to_numpy(zero_copy_only=False).astype(np.int64)
