@@ -58,6 +58,16 @@ class Delimited:
         header: whether the first line names the columns; else they stand in the order of ``columns``.
         keep: condition in SQL of the rows that are wanted; sound rows that are not are not read, and count nowhere.
         others: whether columns that are not named here come out too, as text.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from beautyrec.data.sources.kinds import NUMBER, WHOLE
+        >>> form = Delimited({"item": WHOLE, "price": NUMBER}, rules={"price below 0": "price >= 0"})
+        >>> with TemporaryDirectory() as folder:
+        ...     written = Path(folder, "a.csv").write_text(chr(10).join(["item,price", "7,2.5", "7,-1"]))
+        ...     rows = form.read(Path(folder, "a.csv"), max_rejected=0.5)
+        >>> rows.table.to_pylist(), rows.rejected.to_pydict()["reason"]
+        ([{'item': 7, 'price': 2.5}], ['price below 0'])
     """
 
     columns: Mapping[str, Kind]

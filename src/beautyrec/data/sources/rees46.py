@@ -60,6 +60,17 @@ def read_rees46(folder: str | Path, max_rejected: float = 0.01) -> SourceFrames:
     Raises:
         SourceError: the folder has no such files, or one cannot be read.
         SchemaError: a column is missing, or too many rows are damaged.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> month = ["event_time,event_type,product_id,price,user_id", "2022-12-01 00:00:00 UTC,purchase,7,6.27,5", "cut"]
+        >>> with TemporaryDirectory() as folder:
+        ...     written = Path(folder, "2022-Dec.csv").write_text(chr(10).join(month))
+        ...     source = read_rees46(folder, max_rejected=0.5)
+        >>> source.events.select(["event", "user_id", "item_id", "price"]).to_pylist()
+        [{'event': 'order', 'user_id': 5, 'item_id': 7, 'price': 6.27}]
+        >>> source.rejected.select(["line", "reason", "text"]).to_pylist()
+        [{'line': 3, 'reason': 'too few values', 'text': 'cut'}]
     """
     folder = Path(folder)
     paths = sorted(path for pattern in CSV_PATTERNS for path in folder.glob(pattern))
