@@ -9,7 +9,13 @@ import pytest
 
 from beautyrec.data.sources import fetcher
 from beautyrec.data.sources.fetch_open_bandit import download_wheel, fetch_open_bandit
-from beautyrec.data.sources.open_bandit import OpenBanditLog, action_probabilities, read_open_bandit, read_prior
+from beautyrec.data.sources.open_bandit import (
+    BEHAVIOURS,
+    OpenBanditLog,
+    action_probabilities,
+    read_open_bandit,
+    read_prior,
+)
 from beautyrec.errors import SchemaError, SourceError
 
 ROWS = pd.DataFrame(
@@ -40,6 +46,34 @@ def test_csv_as_published(tmp_path):
     assert log.propensity.tolist() == [0.25, 0.5, 1.0]
     assert log.timestamp[0] == pd.Timestamp("2019-11-24 00:00:17.004101Z").value // 1000
     assert (log.n_items, log.n_positions, log.behaviour, log.campaign, len(log)) == (3, 3, "random", "men", 3)
+
+
+def test_the_six_folders_of_the_full_version(tmp_path):
+    """Each with the columns that the publisher describes: an unnamed index, hashed features, affinities."""
+    items = {"all": 80, "men": 34, "women": 46}
+    for behaviour in BEHAVIOURS:
+        for campaign, n_items in items.items():
+            rows = pd.DataFrame(
+                {
+                    "timestamp": "2019-11-24 00:00:17.004101+00:00",
+                    "item_id": np.arange(n_items),
+                    "position": np.arange(n_items) % 3 + 1,
+                    "click": (np.arange(n_items) == 5).astype(int),
+                    "propensity_score": 1 / n_items if behaviour == "random" else 0.5,
+                    **{f"user_feature_{place}": "81ce123cbb5bd8ce818f60fb3586bba5" for place in range(4)},
+                    **{f"user-item_affinity_{place}": 0.0 for place in range(n_items)},
+                }
+            )
+            place = tmp_path / behaviour / campaign
+            place.mkdir(parents=True)
+            rows.to_csv(place / f"{campaign}.csv")
+            context = pd.DataFrame({"item_id": np.arange(n_items), "item_feature_0": -0.5, "item_feature_1": "e2f3"})
+            context.to_csv(place / "item_context.csv")
+    for behaviour in BEHAVIOURS:
+        for campaign, n_items in items.items():
+            log = read_open_bandit(tmp_path, behaviour, campaign)
+            assert (len(log), log.n_items, log.click.sum()) == (n_items, n_items, 1)
+            assert log.propensity[0] == (1 / n_items if behaviour == "random" else 0.5)
 
 
 @pytest.mark.parametrize(
