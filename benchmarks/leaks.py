@@ -111,17 +111,34 @@ def mostly(y: np.ndarray, rng: np.random.Generator, kept: float) -> np.ndarray:
 PLANTS: list[tuple[str, Plant]] = [
     (SEPARATES, feature(lambda y, rng: y + rng.normal(0, 0.3, len(y)))),
     (SEPARATES, feature(lambda y, rng: np.where(y, np.nan, rng.normal(size=len(y))))),
-    (SEPARATES, feature(lambda y, rng: np.where(y, rng.normal(0, 0.01, len(y)), rng.choice([-1, 1], len(y)) + rng.normal(0, 0.2, len(y))))),
-    (SEPARATES, feature(lambda y, rng: np.where(y, "seen " + pd.Series(rng.integers(0, 3, len(y))).astype(str), "not"))),
-    (COPY, feature(lambda y, rng: y.astype(int))),
-    (COPY, feature(lambda y, rng: np.where(y, "no", "yes"))),
+    (
+        SEPARATES,
+        feature(
+            lambda y, rng: np.where(
+                y, rng.normal(0, 0.01, len(y)), rng.choice([-1, 1], len(y)) + rng.normal(0, 0.2, len(y))
+            )
+        ),
+    ),
+    (
+        SEPARATES,
+        feature(lambda y, rng: np.where(y, "seen " + pd.Series(rng.integers(0, 3, len(y))).astype(str), "not")),
+    ),
+    (COPY, feature(lambda y, _: y.astype(int))),
+    (COPY, feature(lambda y, _: np.where(y, "no", "yes"))),
     (COPY, feature(lambda y, rng: np.where(mostly(y, rng, 0.9995), 17.5, np.nan))),
     (FUTURE, late(0.0)),
     (FUTURE, late(0.01)),
     (FUTURE, late(1.0)),
     (ID, identity(lambda y, rng: 2 * rng.integers(0, 10**6, len(y)) + y)),
     (ID, identity(lambda y, rng: np.argsort(np.argsort(~y + rng.random(len(y)) / 2)))),
-    (ID, identity(lambda y, rng: np.where(y, "ck-", "im-") + pd.Series(rng.integers(0, 10**6, len(y))).astype(str).to_numpy(str))),
+    (
+        ID,
+        identity(
+            lambda y, rng: (
+                np.where(y, "ck-", "im-") + pd.Series(rng.integers(0, 10**6, len(y))).astype(str).to_numpy(str)
+            )
+        ),
+    ),
     (OVERLAP, again(3)),
     (OVERLAP, early(2)),
 ]

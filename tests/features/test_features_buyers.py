@@ -60,7 +60,9 @@ class TestUserWithItem(FeatureContract):
             "user_item_seen": len(times["impression"]),
             "user_item_clicks": len(times["click"]),
             "user_item_orders": len(times["order"]),
-            "user_item_since_seen": (key.as_of - times["impression"].max()) / DAY if len(times["impression"]) else math.nan,
+            "user_item_since_seen": (key.as_of - times["impression"].max()) / DAY
+            if len(times["impression"])
+            else math.nan,
             "user_item_in_cart": float(put is not pd.NaT and (ordered is pd.NaT or put > ordered)),
         }
 

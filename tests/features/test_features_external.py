@@ -52,7 +52,9 @@ def test_a_log_without_the_source_is_named(tiny_log):
 
 def test_coverage_counts_impressions_known_at_their_moment(tiny_frames, tiny_log):
     """Known of two viewers from the second room's day on."""
-    rows = pd.DataFrame({"user_id": [100, 101], "delivered": START + 30 * pd.Timedelta(hours=1), "visits": 1, "spend": 1})
+    rows = pd.DataFrame(
+        {"user_id": [100, 101], "delivered": START + 30 * pd.Timedelta(hours=1), "visits": 1, "spend": 1}
+    )
     log = SOURCE.read(rows).join(tiny_log)
     shown = tiny_frames["events"].query("event == 'impression'")
     covered = shown["user_id"].isin([100, 101]) & (shown["ts"] > START + 30 * pd.Timedelta(hours=1))

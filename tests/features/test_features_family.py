@@ -27,7 +27,10 @@ def test_full_family_holds_the_first_and_gives_numbers(tiny_log, keys):
     pd.testing.assert_frame_equal(found[list(first.names)], first.compute(tiny_log, keys))
     second_room = keys["room_id"] == "room-b"
     assert (found.loc[second_room, "user_item_seen"] > 0).any()
-    assert (found["margin"] == 1 - (keys["item_id"].str[-2:].astype(int) / 2 + 2) / (keys["item_id"].str[-2:].astype(int) + 4)).all()
+    assert (
+        found["margin"]
+        == 1 - (keys["item_id"].str[-2:].astype(int) / 2 + 2) / (keys["item_id"].str[-2:].astype(int) + 4)
+    ).all()
     assert found["item_rating"].isna().all()
 
 

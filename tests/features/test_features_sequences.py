@@ -57,7 +57,9 @@ def test_every_array_is_described():
     assert [feature.name for feature in LastEvents().features] == ["items", "events", "age"]
 
 
-@pytest.mark.parametrize("make", [lambda: LastEvents(0), lambda: LastEvents(3, ("click", "gaze")), lambda: LastEvents(3, ())])
+@pytest.mark.parametrize(
+    "make", [lambda: LastEvents(0), lambda: LastEvents(3, ("click", "gaze")), lambda: LastEvents(3, ())]
+)
 def test_settings_out_of_bounds_are_refused(make):
     with pytest.raises(ConfigError, match="each name once"):
         make()

@@ -87,7 +87,9 @@ class ExternalSource:
         kinds: dict[str, Kind] = {self.key: ID, self.available_at: TIME, **dict.fromkeys(self.columns, NUMBER)}
         absent = [name for name in kinds if name not in table.column_names]
         if absent:
-            raise SchemaError(f"{where}: columns {absent} are missing; it has {table.column_names}. Rename or add them.")
+            raise SchemaError(
+                f"{where}: columns {absent} are missing; it has {table.column_names}. Rename or add them."
+            )
         cleaned = {name: cast(table.column(name), kind, f"{where}, column '{name}'") for name, kind in kinds.items()}
         for name in (self.key, self.available_at):
             check_filled(cleaned[name], f"{where}, column '{name}'")

@@ -89,7 +89,9 @@ class Limits:
         given = {"auc": self.auc, "id_auc": self.id_auc, "correlation": self.correlation}
         wrong = {name: value for name, value in given.items() if not 0.5 < value < 1}
         if wrong or self.least < 2:
-            raise EvaluationError(f"Limits: {wrong or {'least': self.least}}; give shares in (0.5, 1), least of 2 or more.")
+            raise EvaluationError(
+                f"Limits: {wrong or {'least': self.least}}; give shares in (0.5, 1), least of 2 or more."
+            )
 
 
 def find_leaks(
@@ -98,7 +100,7 @@ def find_leaks(
     rng: np.random.Generator,
     *,
     test: pd.DataFrame | None = None,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),
 ) -> tuple[Leak, ...]:
     """What in some rows could not have been known.
 
@@ -149,7 +151,9 @@ def refuse_leaks(found: tuple[Leak, ...]) -> None:
     """
     if found:
         lines = "; ".join(f"'{leak.column}': {leak.kind}: {leak.evidence}" for leak in found)
-        raise EvaluationError(f"leaks: {len(found)} found: {lines}. Leave those columns out, or mend how they are made.")
+        raise EvaluationError(
+            f"leaks: {len(found)} found: {lines}. Leave those columns out, or mend how they are made."
+        )
 
 
 def quality_report(train: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFrame:

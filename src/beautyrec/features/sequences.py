@@ -85,7 +85,9 @@ class LastEvents:
         past = f"the last {self.n} events"
         codes = ", ".join(f"{code} {name}" for code, name in enumerate(self.names))
         return (
-            Feature("items", "index in the vocabulary", past, "-1: no event, or a product the vocabulary does not have"),
+            Feature(
+                "items", "index in the vocabulary", past, "-1: no event, or a product the vocabulary does not have"
+            ),
             Feature("events", f"code: {codes}", past, "-1: no event"),
             Feature("age", "days", past, "no event"),
         )
