@@ -7,7 +7,7 @@ rows or times that train and test share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,18 +15,14 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.errors import EvaluationError
-from beautyrec.evaluation.prediction import auc
-from beautyrec.types import BoolArray, FloatArray, IntArray
+from beautyrec.evaluation.label_readings import enough, feature_readings, id_readings, likeness
+from beautyrec.types import BoolArray
 
 SEPARATES: Final = "separates the labels"
 COPY: Final = "copy of the label"
 FUTURE: Final = "known after the row"
 ID: Final = "id tells the label"
 OVERLAP: Final = "train and test overlap"
-
-_LEVELS: Final = 256
-_MODULI: Final = range(2, 11)
-_ENDS: Final = (1, 2, 3)
 
 
 class Leak(NamedTuple):
@@ -104,8 +100,9 @@ def find_leaks(
 ) -> tuple[Leak, ...]:
     """What in some rows could not have been known.
 
-    A feature is held against the label as it stands, with gaps as the lowest and as the highest value, and by the rate
-    of the label at each of its values (or of 256 groups of them) in one random half, judged on the other. An id is held
+    A feature is held against the label as it stands, with gaps as the lowest and as the highest value and without them,
+    and by the rate of the label at each of its values (or of 256 groups of them) in one random half, judged on the other;
+    a column of two values, or with gaps, is a copy where it goes with the label, either way. An id is held
     against it as an order, by its length, by its first and last characters and by the remainders of whole numbers.
 
     Args:
@@ -156,30 +153,40 @@ def refuse_leaks(found: tuple[Leak, ...]) -> None:
         )
 
 
-def quality_report(train: pd.DataFrame, test: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a column: how full it is, how many values it has, and whether the test side is like it.
+def changed_by_the_future(whole: pd.DataFrame, cut: pd.DataFrame, rtol: float = 1e-9) -> tuple[Leak, ...]:
+    """Features that come out otherwise where the log has no future: they look ahead.
 
-    Returns:
-        ``column, kind, missing`` (share of rows), ``distinct`` (values), ``constant`` (one value or none), and, with
-        ``test``, ``missing_test`` and ``new_in_test`` (share of the test rows whose value train does not have).
+    Compute the features of the same rows twice, from the whole log and from ``log.before(moment)``, where no row looks
+    back from after the moment.
+
+    Args:
+        whole: [n, features] from the whole log.
+        cut: [n, features] from the log as it was known at the moment.
+        rtol: how much two values may differ, as a share.
+
+    Raises:
+        EvaluationError: the frames do not have the same rows and columns.
 
     Examples:
-        >>> quality_report(pd.DataFrame({"price": [3.0, None], "shop": ["a", "a"]}))[["column", "missing", "constant"]]
-          column  missing  constant
-        0  price      0.5      True
-        1   shop      0.0      True
+        >>> whole, cut = pd.DataFrame({"heat": [3.0, 9.0]}), pd.DataFrame({"heat": [3.0, 4.0]})
+        >>> [leak.evidence for leak in changed_by_the_future(whole, cut)]
+        ['1 of 2 rows change with what came after (first: row 1, 9.0 for 4.0)']
     """
-    rows = []
-    for name, column in train.items():
-        distinct = column.nunique()
-        row = {"column": name, "kind": str(column.dtype), "missing": column.isna().mean(), "distinct": distinct}
-        row["constant"] = distinct <= 1
-        if test is not None and name in test:
-            other = test[name]
-            row["missing_test"] = other.isna().mean()
-            row["new_in_test"] = float((~other.isin(column.dropna()) & other.notna()).mean())
-        rows.append(row)
-    return pd.DataFrame(rows)
+    if list(whole) != list(cut) or len(whole) != len(cut):
+        raise EvaluationError(
+            f"leaks: features with the future are {whole.shape} of {list(whole)}, without it {cut.shape} of {list(cut)}. "
+            "Compute the same features of the same rows."
+        )
+    found = []
+    for name in whole:
+        one, other = (frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (whole, cut))
+        differs = ~np.isclose(one, other, rtol=rtol, atol=0, equal_nan=True)
+        if differs.any():
+            first = int(differs.argmax())
+            words = f"{int(differs.sum())} of {len(one)} rows change with what came after"
+            shown = f"(first: row {first}, {one[first]} for {other[first]})"
+            found.append(Leak(FUTURE, str(name), float(differs.sum()), 0.0, f"{words} {shown}"))
+    return tuple(found)
 
 
 def _check_columns(train: pd.DataFrame, columns: Columns, test: pd.DataFrame | None) -> None:
@@ -195,7 +202,7 @@ def _label(column: pd.Series, limits: Limits) -> BoolArray:
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = int((~np.isin(values, (0.0, 1.0))).sum())
     positives = int((values == 1).sum())
-    if wrong or min(positives, len(values) - positives) < limits.least:
+    if wrong or not enough(values == 1, limits.least):
         raise EvaluationError(
             f"leaks: label '{column.name}' is true in {positives} of {len(values)} rows and neither true nor false in "
             f"{wrong}; at least {limits.least} of each are needed, and no gaps. Take more rows."
@@ -206,89 +213,25 @@ def _label(column: pd.Series, limits: Limits) -> BoolArray:
 
 def _of_feature(name: str, column: pd.Series, y: BoolArray, half: BoolArray, limits: Limits) -> Iterator[Leak]:
     """The leak of one feature, if it is one: a copy before a mere separation."""
-    codes, levels = pd.factorize(column, use_na_sentinel=False)
-    if len(levels) == 2:
-        alike = abs(float(np.corrcoef(codes, y)[0, 1]))
-        if alike > limits.correlation:
-            same = max(float((codes == y).mean()), float((codes != y).mean()))
-            words = f"two values, the label in {same:.2%} of {len(y)} rows"
-            yield Leak(COPY, name, alike, limits.correlation, words)
-            return
-    best = max(_aucs(column, codes, y, half))
-    if best > limits.auc:
-        yield Leak(SEPARATES, name, best, limits.auc, f"AUC {best:.4f} alone, on {len(y)} rows ({int(y.sum())} true)")
-
-
-def _aucs(column: pd.Series, codes: IntArray, y: BoolArray, half: BoolArray) -> Iterator[float]:
-    """How well a column parts the label, in each way of reading it."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        values = _numbers(column)
-        for gap in (-np.inf, np.inf):
-            yield _either_way(np.where(np.isnan(values), gap, values), y)
-        codes = _groups(values)
-    yield _by_rate(codes, y, half)
-
-
-def _numbers(column: pd.Series) -> FloatArray:
-    """[n] a column as numbers, times in microseconds, NaN for gaps."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        since = (column - pd.Timestamp(0, tz=getattr(column.dt, "tz", None))) / pd.Timedelta(microseconds=1)
-        return since.to_numpy(dtype=np.float64)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _groups(values: FloatArray) -> IntArray:
-    """[n] which of at most 256 groups of like size, or which value where they are few; gaps are a group."""
-    codes, levels = pd.factorize(values, use_na_sentinel=False)
-    if len(levels) > _LEVELS:
-        ranks = pd.Series(values).rank(pct=True, method="average").fillna(-1.0).to_numpy()
-        return np.floor(ranks * (_LEVELS - 1)).astype(np.int64)
-    return codes.astype(np.int64)
-
-
-def _either_way(values: FloatArray, y: BoolArray) -> float:
-    """AUC of values, or of their negatives where that is more."""
-    value = auc(values, y)
-    return max(value, 1 - value)
-
-
-def _by_rate(codes: IntArray, y: BoolArray, half: BoolArray) -> float:
-    """AUC of each group's rate in the other half, the smaller of two; 0.5 where a half has one label alone."""
-    codes = codes - codes.min()
-    values = []
-    for fitted, judged in ((half, ~half), (~half, half)):
-        if not 0 < int(y[judged].sum()) < int(judged.sum()):
-            return 0.5
-        count = np.bincount(codes[fitted], minlength=codes.max() + 1)
-        positive = np.bincount(codes[fitted], y[fitted], minlength=codes.max() + 1)
-        rate = (positive + y[fitted].mean()) / (count + 1)
-        values.append(auc(rate[codes[judged]], y[judged]))
-    return min(values)
+    alike = likeness(column, y, limits.least)
+    if alike > limits.correlation:
+        words = f"its values or its gaps go with the label, correlation {alike:.4f}, on {len(y)} rows"
+        yield Leak(COPY, name, alike, limits.correlation, words)
+        return
+    yield from _highest(SEPARATES, name, dict(feature_readings(column, y, half, limits.least)), limits.auc, y)
 
 
 def _of_id(name: str, column: pd.Series, y: BoolArray, half: BoolArray, limits: Limits) -> Iterator[Leak]:
-    """The leak of one id, if it is one: what tells most."""
-    read = dict(_readings(column, y, half))
-    what = max(read, key=read.__getitem__)
-    if read[what] > limits.id_auc:
-        yield Leak(ID, name, read[what], limits.id_auc, f"AUC {read[what]:.4f} from {what} alone, on {len(y)} rows")
+    """The leak of one id, if it is one."""
+    yield from _highest(ID, name, dict(id_readings(column, y, half)), limits.id_auc, y)
 
 
-def _readings(column: pd.Series, y: BoolArray, half: BoolArray) -> Iterator[tuple[str, float]]:
-    """What each way of reading an id tells of the label."""
-    text = column.astype("str")
-    whole = pd.api.types.is_integer_dtype(column)
-    order = column.to_numpy(dtype=np.float64, na_value=np.nan) if whole else text.rank(method="dense").to_numpy()
-    yield "its order", max(_either_way(np.nan_to_num(order, nan=-np.inf), y), _by_rate(_groups(order), y, half))
-    yield "its length", _by_rate(text.str.len().to_numpy(np.int64), y, half)
-    yield "its gaps", _by_rate(column.isna().to_numpy().astype(np.int64), y, half)
-    for n in _ENDS:
-        yield f"its first {n} characters", _by_rate(pd.factorize(text.str[:n])[0], y, half)
-        yield f"its last {n} characters", _by_rate(pd.factorize(text.str[-n:])[0], y, half)
-    if whole:
-        numbers = column.fillna(-1).to_numpy(dtype=np.int64)
-        for modulus in _MODULI:
-            yield f"its remainder by {modulus}", _by_rate(numbers % modulus, y, half)
+def _highest(kind: str, name: str, readings: Mapping[str, float], limit: float, y: BoolArray) -> Iterator[Leak]:
+    """The reading that tells most, if it tells too much."""
+    what = max(readings, key=readings.__getitem__)
+    if readings[what] > limit:
+        words = f"AUC {readings[what]:.4f} from {what} alone, on {len(y)} rows ({int(y.sum())} true)"
+        yield Leak(kind, name, readings[what], limit, words)
 
 
 def _from_the_future(rows: pd.DataFrame, columns: Columns, side: str) -> Iterator[Leak]:
