@@ -142,7 +142,7 @@ def test_features_that_look_ahead_change_with_the_future():
 def test_what_is_found_is_an_error_with_its_evidence(rng):
     train, _ = sides(rng)
     found = find_leaks(train.assign(paid=train["clicked"]), Columns("clicked", ("price", "paid")), rng)
-    with pytest.raises(EvaluationError, match="1 found: 'paid': copy of the label: .* correlation 1.0000"):
+    with pytest.raises(EvaluationError, match=r"1 found: 'paid': copy of the label: .* correlation 1\.0000"):
         refuse_leaks(found)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from beautyrec.data.log import EventLog
 from beautyrec.errors import ConfigError, DataError
-from beautyrec.features.family import first_family, full_family, hosts_of, price_edges_of
+from beautyrec.features.family import first_family, full_family, hosts_of, price_edges_of, scenes_of
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def keys(tiny_frames):
 
 
 def test_full_family_holds_the_first_and_gives_numbers(tiny_log, keys):
-    family = full_family(tiny_log, utc_offset=8)
+    family = full_family(scenes_of(tiny_log), hosts_of(tiny_log), price_edges_of(tiny_log, 4), utc_offset=8)
     first = first_family(("evening", "flash sale"), utc_offset=8)
     assert family.names[: len(first.names)] == first.names
     found = family.compute(tiny_log, keys)
@@ -41,6 +41,7 @@ def test_what_is_declared_comes_from_the_log(tiny_log):
         price_edges_of(tiny_log, 1)
 
 
-def test_a_log_without_rooms_is_refused(tiny_frames):
-    with pytest.raises(DataError, match="0 rooms"):
-        full_family(EventLog.from_frames(tiny_frames["events"].assign(room_id=None), tiny_frames["items"]))
+def test_a_catalogue_without_prices_has_no_edges(tiny_frames):
+    log = EventLog.from_frames(tiny_frames["events"], tiny_frames["items"].assign(price=None))
+    with pytest.raises(DataError, match="0 of 12 products have a price"):
+        price_edges_of(log, 4)

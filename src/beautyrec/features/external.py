@@ -12,7 +12,7 @@ from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT, ITEM_ID, ROOM_ID, SCENE, TS, USER_ID
 from beautyrec.data.times import length
 from beautyrec.errors import SchemaError
-from beautyrec.features.builder import AS_OF, ROW, Feature
+from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
 from beautyrec.features.counts import days_between
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.features.history import attach, last_known
@@ -51,7 +51,7 @@ class External:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One number a column, and the age of the row."""
-        window = f"the last row of {pd.Timedelta(microseconds=self.valid_microseconds)}"
+        window = f"the last row of {self.valid_microseconds / (SECONDS_A_DAY * 1e6):g} days"
         missing = "no row is known that still holds"
         numbers = [
             Feature(f"{self.name}_{name}", "as the source has it", window, f"{missing}, or it has a gap")
@@ -70,7 +70,7 @@ class External:
         table = log.external[self.name]
         known = attach(keys, last_known(table, keys, [self.key]), [self.key])
         age = days_between(known[AVAILABLE_AT], known[AS_OF])
-        known = known.mutate(age=age).filter(age <= self.valid_microseconds / 86_400e6)
+        known = known.mutate(age=age).filter(age <= self.valid_microseconds / (SECONDS_A_DAY * 1e6))
         rows = table.select(self.key, AVAILABLE_AT, *self.columns)
         found = known.inner_join(rows, [self.key, AVAILABLE_AT]).select(ROW, "age", *self.columns)
         joined = keys.select(ROW).left_join(found, ROW, rname="found_{name}")

@@ -59,23 +59,21 @@ def scenes_of(log: EventLog) -> tuple[str, ...]:
     return tuple(sorted(log.engine.frame(log.rooms.select(SCENE).distinct())[SCENE]))
 
 
-def full_family(log: EventLog, utc_offset: int = 0, bands: int = 5) -> FeatureSet:
-    """Every builder of the package that needs no source beside the log: :func:`first_family`, and what it leaves out.
-
-    What has to be declared is taken from ``log`` once: scenes, hosts, and the edges of price bands. Keep the set, or its
-    builders, with the model: made again from another log it may be another.
+def full_family(
+    scenes: Sequence[str], hosts: Sequence[str], price_edges: Sequence[float], utc_offset: int = 0
+) -> FeatureSet:
+    """:func:`first_family` and all that it leaves out: every builder that needs no source beside the log.
 
     Args:
-        log: the log that the set is made for.
+        scenes: the kinds of rooms, in an order that is kept; see :func:`scenes_of`.
+        hosts: the hosts, in an order that is kept; see :func:`hosts_of`.
+        price_edges: prices that part the bands, rising; see :func:`price_edges_of`.
         utc_offset: hours that the shop's clock is ahead of UTC.
-        bands: how many price bands, cut at quantiles of the list prices; fewer where prices are few.
 
-    Raises:
-        DataError: the log has no rooms.
+    Examples:
+        >>> full_family(["evening"], ["Lin"], [5.0, 20.0]).names[-3:]
+        ('host', 'weekday', 'room_minute')
     """
-    scenes, hosts, edges = scenes_of(log), hosts_of(log), price_edges_of(log, bands)
-    if not scenes:
-        raise DataError("full_family: the log has 0 rooms. Give it the table 'rooms', or compose a FeatureSet without.")
     return FeatureSet(
         (
             *first_family(scenes, utc_offset).builders,
@@ -89,9 +87,9 @@ def full_family(log: EventLog, utc_offset: int = 0, bands: int = 5) -> FeatureSe
             ItemAge(),
             ItemRarity(),
             UserOrders(),
-            *((UserPriceBandAffinity(edges),) if edges else ()),
+            UserPriceBandAffinity(tuple(price_edges)),
             UserWithItem(),
-            Host(hosts),
+            Host(tuple(hosts)),
             Weekday(utc_offset),
             RoomMinute(),
         )
@@ -104,13 +102,18 @@ def hosts_of(log: EventLog) -> tuple[str, ...]:
 
 
 def price_edges_of(log: EventLog, bands: int) -> tuple[float, ...]:
-    """The list prices that cut the catalogue into bands of about as many products; none where it has no prices.
+    """The list prices that cut the catalogue into bands of about as many products; fewer where prices are few.
 
     Raises:
         ConfigError: ``bands`` is below 2.
+        DataError: no product has a price.
     """
     if bands < 2:
         raise ConfigError(f"price_edges_of: bands is {bands}; give at least 2.")
-    prices = log.engine.frame(log.items.select(PRICE))[PRICE].dropna()
-    edges = prices.quantile(np.arange(1, bands) / bands).unique() if len(prices) else []
-    return tuple(float(edge) for edge in edges)
+    items = log.engine.frame(log.items.select(PRICE))[PRICE]
+    prices = items.dropna()
+    if prices.empty:
+        raise DataError(
+            f"price_edges_of: 0 of {len(items)} products have a price. Give the edges, or leave the bands out."
+        )
+    return tuple(float(edge) for edge in prices.quantile(np.arange(1, bands) / bands).unique())
