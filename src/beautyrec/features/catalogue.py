@@ -17,8 +17,8 @@ from beautyrec.features.sequences import LastEvents
 _HEAD: Final = """\
 # The feature catalogue
 
-Every value at a row is made of events with `available_at` before the row's `as_of`, of the catalogue and of the rooms; an event of
-the same moment is not seen. Windows count back from `as_of` in days of 24 hours. A missing value is NaN. Defaults are shown;
+Every value at a row is made of events with `available_at` before the row's `as_of`, of the catalogue and of the rooms; an event
+of the same moment is not seen. Windows count back from `as_of` in days of 24 hours. A missing value is NaN. Defaults are shown;
 scenes, hosts, price bands and the external source are examples. *Version* rises whenever the same settings come to give
 other values, and goes into the fingerprint that a model keeps.
 

@@ -47,7 +47,7 @@ class PriceAgainstPast:
         """Log ratio of the price and a mean of earlier ones."""
         import ibis
 
-        events = log.events.filter((log.events[EVENT] == ORDER) & (log.events[PRICE] > 0))
+        events = log.events.filter((log.events[EVENT] == ORDER) & (parts(log.events[PRICE]) > 0))
         events = events.select(ITEM_ID, AVAILABLE_AT, paid=parts(events[PRICE]), n=ibis.literal(1, "int64"))
         sums = Past.of(events, keys, {"known": self.days}).sums([ITEM_ID], ["paid", "n"])
         known = attach(priced(log, keys), sums, [ITEM_ID])

@@ -155,12 +155,12 @@ class FeatureContract:
     def compute(self, shop: Shop) -> pd.DataFrame:
         return FeatureSet((self.builder,)).compute(shop.log, shop.keys)
 
-    @settings(max_examples=4, deadline=None, suppress_health_check=_CALM)
+    @settings(max_examples=3, deadline=None, suppress_health_check=_CALM)
     @given(shops())
     def test_equals_the_oracle(self, shop: Shop) -> None:
         self.check(shop)
 
-    @settings(max_examples=3, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
+    @settings(max_examples=2, deadline=None, suppress_health_check=_CALM, phases=[Phase.generate])
     @given(shops(least_events=60, least_keys=30))
     def test_equals_the_oracle_on_many_keys(self, shop: Shop) -> None:
         self.check(shop)
