@@ -60,9 +60,9 @@ def id_readings(column: pd.Series, y: BoolArray, half: BoolArray) -> Iterator[tu
     """The AUC of an id in each way of reading how it is written, as :func:`feature_readings`."""
     text = column.astype("str")
     whole = pd.api.types.is_integer_dtype(column)
-    order = column.to_numpy(dtype=np.float64, na_value=np.nan) if whole else text.rank(method="dense").to_numpy()
+    order = _numbers(column if whole else text.rank(method="dense"))
     yield "its order", max(_either_way(np.nan_to_num(order, nan=-np.inf), y), _by_rate(_groups(order), y, half))
-    yield "its length", _by_rate(text.str.len().fillna(0).to_numpy(np.int64), y, half)
+    yield "its length", _by_rate(_codes(text.str.len()), y, half)
     yield "its gaps", _by_rate(column.isna().to_numpy().astype(np.int64), y, half)
     for n in _ENDS:
         yield f"its first {n} characters", _by_rate(_codes(text.str[:n]), y, half)
@@ -93,9 +93,9 @@ def _codes(column: pd.Series) -> IntArray:
 def _numbers(column: pd.Series) -> FloatArray:
     """[n] a column as numbers, times in microseconds, NaN for gaps."""
     if pd.api.types.is_datetime64_any_dtype(column):
-        since = (column - column.min()) / pd.Timedelta(microseconds=1)
-        return since.to_numpy(dtype=np.float64)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        column = (column - column.min()) / pd.Timedelta(microseconds=1)
+    values: FloatArray = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def _groups(values: FloatArray) -> IntArray:

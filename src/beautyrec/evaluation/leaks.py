@@ -131,7 +131,7 @@ def find_leaks(
     found += [leak for name in columns.ids for leak in _of_id(name, train[name], y, half, limits)]
     for side, rows in (("train", train), ("test", test)):
         if rows is not None and columns.as_of is not None:
-            found += _from_the_future(rows, columns, side)
+            found += _from_the_future(rows, rows[columns.as_of], columns, side)
     if test is not None:
         found += _shared(train, test, columns)
     return tuple(found)
@@ -234,10 +234,9 @@ def _highest(kind: str, name: str, readings: Mapping[str, float], limit: float, 
         yield Leak(kind, name, readings[what], limit, words)
 
 
-def _from_the_future(rows: pd.DataFrame, columns: Columns, side: str) -> Iterator[Leak]:
+def _from_the_future(rows: pd.DataFrame, as_of: pd.Series, columns: Columns, side: str) -> Iterator[Leak]:
     """Times at or after the moment of their row: those named, and features that are times."""
-    as_of = rows[columns.as_of]
-    timed = [name for name in columns.features if pd.api.types.is_datetime64_any_dtype(rows.get(name))]
+    timed = [name for name in columns.features if name in rows and pd.api.types.is_datetime64_any_dtype(rows[name])]
     for name in dict.fromkeys((*columns.times, *timed)):
         late = (rows[name] >= as_of).to_numpy()
         if late.any():

@@ -137,7 +137,7 @@ class LastEvents:
         found.items[at] = items.indices_or_missing(frame[ITEM_ID])
         found.events[at] = frame[EVENT].map(codes).to_numpy(dtype=np.int64)
         found.age[at] = frame["age"].to_numpy(dtype=np.float64)
-        return Histories(*(part[place] for part in found))
+        return Histories(found.items[place], found.events[place], found.age[place])
 
 
 def _table(columns: Sequence[KeyColumn], rows: IntArray) -> Any:

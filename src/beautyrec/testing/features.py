@@ -115,9 +115,9 @@ def _catalogues(draw: st.DrawFn, item_ids: list[str]) -> pd.DataFrame:
         "launched_at": st.sampled_from([None, START, START + pd.Timedelta(days=20)]),
     }
     values = {name: [None, *draw(st.lists(of, min_size=others, max_size=others))] for name, of in column.items()}
-    kinds = {"price": float, "cost": float, "category": "str", "brand": "str"}
-    values["launched_at"] = pd.to_datetime(pd.Series(values["launched_at"]), utc=True).dt.as_unit("us")
-    return pd.DataFrame({"item_id": item_ids, **values}).astype(kinds)
+    frame = pd.DataFrame({"item_id": item_ids, **values})
+    frame["launched_at"] = pd.to_datetime(frame["launched_at"], utc=True).dt.as_unit("us")
+    return frame.astype({"price": float, "cost": float, "category": "str", "brand": "str"})
 
 
 @st.composite
