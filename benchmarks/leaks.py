@@ -110,7 +110,7 @@ def mostly(y: np.ndarray, rng: np.random.Generator, kept: float) -> np.ndarray:
 
 PLANTS: list[tuple[str, Plant]] = [
     (SEPARATES, feature(lambda y, rng: y + rng.normal(0, 0.3, len(y)))),
-    (SEPARATES, feature(lambda y, rng: np.where(y, np.nan, rng.normal(size=len(y))))),
+    (COPY, feature(lambda y, rng: np.where(y, np.nan, rng.normal(size=len(y))))),
     (
         SEPARATES,
         feature(
