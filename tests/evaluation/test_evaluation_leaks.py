@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +21,9 @@ from beautyrec.evaluation.leaks import (
     find_leaks,
     refuse_leaks,
 )
+from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.feature_set import FeatureSet
+from beautyrec.features.items import ItemHeat
 
 N = 4000
 COLUMNS = Columns(
@@ -137,6 +143,28 @@ def test_features_that_look_ahead_change_with_the_future():
     assert (found.kind, found.column, found.value) == (FUTURE, "ahead", 1.0)
     with pytest.raises(EvaluationError, match="Compute the same features"):
         changed_by_the_future(whole, cut[["heat"]])
+
+
+@dataclass(frozen=True)
+class EveryClick:
+    """Clicks of the product in the whole log, those to come included."""
+
+    version: ClassVar[int] = 1
+    entity: tuple[str, ...] = ("item_id",)
+    features: tuple[Feature, ...] = (Feature("every_click", "clicks", "all time"),)
+
+    def expr(self, log, keys):
+        clicks = log.events.filter(log.events["event"] == "click").group_by("item_id").aggregate(n=lambda t: t.count())
+        joined = keys.left_join(clicks, "item_id", rname="of_{name}")
+        return joined.select(ROW, every_click=joined["n"].fill_null(0).cast("float64"))
+
+
+def test_a_builder_that_looks_ahead_is_told_from_one_that_does_not(tiny_frames, tiny_log):
+    moment = tiny_frames["rooms"]["starts_at"].max()
+    keys = tiny_frames["items"][["item_id"]].assign(as_of=moment)
+    features = FeatureSet((ItemHeat(), EveryClick()))
+    whole, cut = features.compute(tiny_log, keys), features.compute(tiny_log.before(moment), keys)
+    assert [leak.column for leak in changed_by_the_future(whole, cut)] == ["every_click"]
 
 
 def test_what_is_found_is_an_error_with_its_evidence(rng):
