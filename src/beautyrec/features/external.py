@@ -29,6 +29,16 @@ class External:
         key: ``"user_id"`` or ``"item_id"``.
         columns: the numbers to take.
         valid_microseconds: how long a row holds.
+
+    Examples:
+        >>> at = pd.to_datetime(["2026-03-01", "2026-03-05", "2026-04-05"], utc=True)
+        >>> source = ExternalSource("panel", "user_id", "delivered_at", "30D", ("visits",))
+        >>> bought = pd.DataFrame({"user_id": [7], "delivered_at": at[:1], "visits": [4]})
+        >>> click = pd.DataFrame({"event_id": [0], "event": "click", "ts": at[:1], "user_id": 7, "item_id": "serum"})
+        >>> log = source.read(bought).join(EventLog.from_frames(click, pd.DataFrame({"item_id": ["serum"]})))
+        >>> keys = pd.DataFrame({"user_id": 7, "as_of": at})
+        >>> FeatureSet((External.of(source),)).compute(log, keys)["panel_visits"].tolist()
+        [nan, 4.0, nan]
     """
 
     name: str
