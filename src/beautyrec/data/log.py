@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class EventLog:
         users: Ibis table of the users.
         rooms: Ibis table of the live rooms.
         shelves: Ibis table of the products of each room.
+        external: Ibis table of each source from elsewhere by its name; see :mod:`beautyrec.data.external`.
 
     Examples:
         >>> at = pd.to_datetime(["2026-03-01 20:00", "2026-03-01 20:01"], utc=True)
@@ -75,6 +76,7 @@ class EventLog:
     users: Any
     rooms: Any
     shelves: Any
+    external: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_frames(

@@ -41,6 +41,7 @@ SLATE_PROPENSITY: Final = "slate_propensity"
 POLICY: Final = "policy"
 PRICE: Final = "price"
 QUANTITY: Final = "quantity"
+RATING: Final = "rating"
 TITLE: Final = "title"
 BRAND: Final = "brand"
 CATEGORY: Final = "category"
@@ -60,7 +61,7 @@ REVENUE: Final = "revenue"
 IMPRESSION: Final = "impression"
 CLICK: Final = "click"
 ORDER: Final = "order"
-EVENT_NAMES: Final = (IMPRESSION, CLICK, "cart", "favourite", "view", ORDER, "return")
+EVENT_NAMES: Final = (IMPRESSION, CLICK, "cart", "favourite", "view", ORDER, "return", "review")
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ EVENTS: Final = TableSchema(
         Column(POLICY, TEXT),
         _PRICE,
         Column(QUANTITY, INTEGER, low=1),
+        Column(RATING, NUMBER, low=0),
     ),
     unique=(EVENT_ID,),
     ordered=((TS, AVAILABLE_AT),),

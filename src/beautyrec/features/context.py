@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import POSITION, ROOM_ID, SCENE
+from beautyrec.data.schema import HOST, POSITION, ROOM_ID, SCENE, STARTS_AT
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import AS_OF, ROW, Feature
 
@@ -38,11 +38,7 @@ class Hour:
 
     def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
         """The hour of each moment."""
-        import ibis
-
-        epoch = ibis.timestamp("1970-01-01T00:00:00Z")  # not .hour(): engines take that in the zone of the session
-        hours = (keys[AS_OF].delta(epoch, unit="microsecond") / 3_600_000_000).floor().cast("int64")
-        return keys.select(ROW, hour=((hours + self.utc_offset) % 24).cast("float64"))
+        return keys.select(ROW, hour=((_hours(keys) + self.utc_offset) % 24).cast("float64"))
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,96 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class Host:
+    """The host of the room, as the place in a declared list.
+
+    The list is part of the feature, so a host has the same number in training and in scoring.
+
+    Args:
+        hosts: the hosts, each once; the first is 0.
+    """
+
+    hosts: tuple[str, ...]
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if len(set(self.hosts)) != len(self.hosts) or not self.hosts:
+            raise ConfigError(f"Host: hosts are {self.hosts}; name at least one, and each once.")
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The room."""
+        return (ROOM_ID,)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One code."""
+        codes = ", ".join(f"{code} {name}" for code, name in enumerate(self.hosts))
+        return (Feature("host", f"code: {codes}", "the room", "no such room, or its host is not in the list"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """The code of each room's host."""
+        import ibis
+
+        joined = keys.left_join(log.rooms.select(ROOM_ID, HOST), ROOM_ID, rname="room_{name}")
+        cases = [(joined[HOST] == name, float(code)) for code, name in enumerate(self.hosts)]
+        return joined.select(ROW, host=ibis.cases(*cases, else_=ibis.null("float64")))
+
+
+@dataclass(frozen=True)
+class Weekday:
+    """The day of the week of ``as_of``, Monday 0 to Sunday 6, in a zone without summer time.
+
+    Args:
+        utc_offset: hours that the shop's clock is ahead of UTC; 8 for China.
+    """
+
+    utc_offset: int = 0
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not -12 <= self.utc_offset <= 14:
+            raise ConfigError(f"Weekday: utc_offset is {self.utc_offset}; give whole hours from -12 to 14.")
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """Nothing but ``as_of``."""
+        return ()
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One day."""
+        return (Feature("weekday", "day of the week, Monday 0", "the moment"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+        """The weekday of each moment; the epoch was a Thursday."""
+        days = ((_hours(keys) + self.utc_offset) / 24).floor().cast("int64")
+        return keys.select(ROW, weekday=((days + 3) % 7).cast("float64"))
+
+
+@dataclass(frozen=True)
+class RoomMinute:
+    """Minutes from the start of the room to ``as_of``; 0 at its start, below 0 before it."""
+
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The room."""
+        return (ROOM_ID,)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One duration."""
+        return (Feature("room_minute", "minutes", "the room", "there is no such room"),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """Minutes by room and moment."""
+        joined = keys.left_join(log.rooms.select(ROOM_ID, STARTS_AT), ROOM_ID, rname="room_{name}")
+        return joined.select(ROW, room_minute=joined[AS_OF].delta(joined[STARTS_AT], unit="microsecond") / 60e6)
+
+
+@dataclass(frozen=True)
 class Position:
     """The position in the slate, from 1, as the keys have it.
 
@@ -105,3 +191,11 @@ class Position:
     def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
         """The position of each key."""
         return keys.select(ROW, position=keys[POSITION].cast("float64"))
+
+
+def _hours(keys: Any) -> Any:
+    """Whole hours from 1970-01-01 UTC to ``as_of``; not ``.hour()``, which engines take in the zone of the session."""
+    import ibis
+
+    epoch = ibis.timestamp("1970-01-01T00:00:00Z")
+    return (keys[AS_OF].delta(epoch, unit="microsecond") / 3_600_000_000).floor().cast("int64")

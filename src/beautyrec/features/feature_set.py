@@ -99,7 +99,7 @@ class FeatureSet:
         for entity in dict.fromkeys(builder.entity for builder in self.builders):
             rows, place = distinct([columns[name] for name in (*entity, AS_OF)])
             table = _entities(columns, (*entity, AS_OF), rows)
-            with _lent(log.engine, table) as entities:
+            with lent(log.engine, table) as entities:
                 for builder in (builder for builder in self.builders if builder.entity == entity):
                     built = _build(builder, log, entities, len(rows))
                     values.update({name: column[place] for name, column in built.items()})
@@ -139,7 +139,7 @@ def _build(builder: FeatureBuilder, log: EventLog, entities: Any, n: int) -> dic
 
 
 @contextmanager
-def _lent(engine: Engine, data: pa.Table) -> Iterator[Any]:
+def lent(engine: Engine, data: pa.Table) -> Iterator[Any]:
     """``data`` as a table of the engine, dropped afterwards."""
     table = engine.table(data)
     try:

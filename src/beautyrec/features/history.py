@@ -11,7 +11,7 @@ entities, and added up there: what is sorted by entity is then small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,14 +110,29 @@ def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
     Returns:
         One row for each distinct (``by``, ``as_of``): those columns, and ``ts``, null where nothing was known.
     """
+    return _known_before(events, keys, by, TS, lambda column: column.max())
+
+
+def first_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
+    """When the first of the events known before each key happened, as :func:`latest_before`."""
+    return _known_before(events, keys, by, TS, lambda column: column.min())
+
+
+def last_known(events: Any, keys: Any, by: Sequence[str]) -> Any:
+    """When the last thing known before each key became known, as :func:`latest_before` with ``available_at``."""
+    return _known_before(events, keys, by, AVAILABLE_AT, lambda column: column.max())
+
+
+def _known_before(events: Any, keys: Any, by: Sequence[str], time: str, of: Callable[[Any], Any]) -> Any:
+    """One time ``of`` those in a column, over what was known before each key, by entity."""
     import ibis
 
     moments = keys.select(*by, AS_OF).distinct()
-    place = {_PLACE: ibis.literal(0, "int8"), _AT: moments[AS_OF], TS: ibis.null(events[TS].type())}
+    place = {_PLACE: ibis.literal(0, "int8"), _AT: moments[AS_OF], time: ibis.null(events[time].type())}
     marks = moments.select(*by, AS_OF, **place)
-    stream = events.select(*by, **_as_event(marks), **{_AT: events[AVAILABLE_AT], TS: events[TS]})
+    stream = events.select(*by, **_as_event(marks), **{_AT: events[AVAILABLE_AT], time: events[time]})
     stream = stream.select(*marks.columns).union(marks)
-    return _running(stream, by, _AT, {TS: stream[TS].max()}).select(*by, AS_OF, TS)
+    return _running(stream, by, _AT, {time: of(stream[time])}).select(*by, AS_OF, time)
 
 
 def attach(keys: Any, known: Any, by: Sequence[str]) -> Any:

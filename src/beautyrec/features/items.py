@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import (
-    AVAILABLE_AT,
     CATEGORY,
     CLICK,
-    EVENT,
     IMPRESSION,
     ITEM_ID,
     ORDER,
@@ -20,6 +17,7 @@ from beautyrec.data.schema import (
 )
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.counts import counted, smoothed_rate, window_of
 from beautyrec.features.history import Past, attach
 
 ACTIONS = (CLICK, "cart", "favourite", ORDER)
@@ -51,11 +49,11 @@ class ItemHeat:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One count a window."""
-        return tuple(Feature(f"item_heat_{days}d", "events", _window(days)) for days in self.days)
+        return tuple(Feature(f"item_heat_{days}d", "events", window_of(days)) for days in self.days)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Counts of actions by product."""
-        events = _counted(log, {"item_heat": ACTIONS})
+        events = counted(log, {"item_heat": ACTIONS})
         windows = {f"{days}d": days for days in self.days}
         known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["item_heat"]), [ITEM_ID])
         return known.select(ROW, *(feature.name for feature in self.features))
@@ -89,11 +87,11 @@ class HeatTrend:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One log ratio."""
-        return (Feature("item_heat_trend", "log ratio", f"{_window(self.short)}, against {_window(self.long)}"),)
+        return (Feature("item_heat_trend", "log ratio", f"{window_of(self.short)}, against {window_of(self.long)}"),)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Log ratio of two counts by product."""
-        events = _counted(log, {"heat": ACTIONS})
+        events = counted(log, {"heat": ACTIONS})
         windows = {"short": self.short, "long": self.long}
         known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["heat"]), [ITEM_ID])
         expected = 1 + known["heat_long"] * (self.short / self.long)
@@ -128,11 +126,12 @@ class SmoothedCTR:
     def features(self) -> tuple[Feature, ...]:
         """One rate."""
         missing = "nothing was shown in any room in the window"
-        return (Feature("item_ctr", "clicks / impression", _window(self.days), missing),)
+        return (Feature("item_ctr", "clicks / impression", window_of(self.days), missing),)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Smoothed clicks per impression."""
-        rate = _smoothed_rate(log, keys, CLICK, IMPRESSION, self.days, (self.strength, self.category_strength))
+        events = counted(log, {"successes": [CLICK], "trials": [IMPRESSION]}, rooms=True)
+        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
         return rate.select(ROW, item_ctr=rate["rate"])
 
 
@@ -162,12 +161,49 @@ class SmoothedCVR:
     def features(self) -> tuple[Feature, ...]:
         """One rate."""
         missing = "nothing was clicked or ordered in any room in the window"
-        return (Feature("item_cvr", "orders / click", _window(self.days), missing),)
+        return (Feature("item_cvr", "orders / click", window_of(self.days), missing),)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Smoothed orders per click."""
-        rate = _smoothed_rate(log, keys, ORDER, CLICK, self.days, (self.strength, self.category_strength))
+        events = counted(log, {"successes": [ORDER], "trials": [CLICK]}, rooms=True)
+        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
         return rate.select(ROW, item_cvr=rate["rate"])
+
+
+@dataclass(frozen=True)
+class SmoothedReturnRate:
+    """Returns per order of a product, drawn towards its category and that towards the whole shop.
+
+    As :class:`SmoothedCTR`, of returns on orders, wherever they happened. A return counts when it becomes known, so its
+    order may lie before the window.
+
+    Args:
+        days: length of the window.
+        strength: orders that the category's rate is worth for a product.
+        category_strength: orders that the shop's rate is worth for a category.
+    """
+
+    days: int = 90
+    strength: float = 30.0
+    category_strength: float = 100.0
+    version: ClassVar[int] = 1
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The product, and its category."""
+        return (ITEM_ID, CATEGORY)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One rate."""
+        missing = "nothing was ordered or returned in the window"
+        return (Feature("item_return_rate", "returns / order", window_of(self.days), missing),)
+
+    def expr(self, log: EventLog, keys: Any) -> Any:
+        """Smoothed returns per order."""
+        events = counted(log, {"successes": ["return"], "trials": [ORDER]})
+        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
+        return rate.select(ROW, item_return_rate=rate["rate"])
 
 
 @dataclass(frozen=True)
@@ -204,39 +240,3 @@ class PriceInCategory:
         joined = joined.left_join(medians, joined[CATEGORY].identical_to(medians["of"]))
         price = joined["shelf_price"].coalesce(joined["list_price"])
         return joined.select(ROW, price_in_category=(price / joined["median"]).ln())
-
-
-def _window(days: int) -> str:
-    return "1 day" if days == 1 else f"{days} days"
-
-
-def _counted(
-    log: EventLog, counts: dict[str, Sequence[str]], keep: Sequence[str] = (ITEM_ID,), *, rooms: bool = False
-) -> Any:
-    """Events with a 0/1 column for each group of event names; those of live rooms alone if ``rooms``."""
-    names = sorted({name for group in counts.values() for name in group})
-    events = log.events.filter(log.events[EVENT].isin(names))
-    if rooms:
-        events = events.filter(events[ROOM_ID].notnull())
-    flags = {column: events[EVENT].isin(list(group)).cast("int64") for column, group in counts.items()}
-    return events.select(*keep, AVAILABLE_AT, **flags)
-
-
-def _smoothed_rate(
-    log: EventLog, keys: Any, success: str, trial: str, days: int, strengths: tuple[float, float]
-) -> Any:
-    """``keys`` with ``rate``: successes a trial of the product, drawn to its category, drawn to the shop."""
-    import ibis
-
-    events = _counted(log, {"successes": [success], "trials": [trial]}, rooms=True)
-    categories = log.items.select(ITEM_ID, CATEGORY)
-    events = events.left_join(categories, ITEM_ID).drop(f"{ITEM_ID}_right")
-    past, rated = Past.of(events, keys, {"known": days}), keys
-    for by, strength in (((), 0.0), ((CATEGORY,), strengths[1]), ((ITEM_ID,), strengths[0])):
-        rated = attach(rated, past.sums(by, ["successes", "trials"]), by)
-        successes = rated["successes_known"]
-        trials = ibis.greatest(rated["trials_known"], successes)
-        prior = strength * rated["rate"] if strength else 0.0
-        rate = (successes + prior) / (trials + strength).nullif(0)
-        rated = rated.mutate(rate=rate).drop("successes_known", "trials_known")
-    return rated

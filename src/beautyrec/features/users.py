@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, TS, USER_ID
-from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
-from beautyrec.features.history import ALL, Past, attach, latest_before
+from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, USER_ID
+from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.counts import days_since, smoothed_share
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,8 @@ class UserRecency:
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Days since the last event by viewer."""
-        known = attach(keys, latest_before(log.events, keys, [USER_ID]), [USER_ID])
-        since = known[AS_OF].delta(known[TS], unit="microsecond")
-        return known.select(ROW, user_recency=since / (SECONDS_A_DAY * 1e6))
+        known = days_since(log, keys, [USER_ID])
+        return known.select(ROW, user_recency=known["since"])
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class UserCategoryAffinity:
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Smoothed share by viewer and category."""
-        share = _smoothed_share(log, keys, CATEGORY, self.strength)
+        share = _taken_share(log, keys, CATEGORY, self.strength)
         return share.select(ROW, user_category_affinity=share["share"])
 
 
@@ -94,21 +93,16 @@ class UserBrandAffinity:
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Smoothed share by viewer and brand."""
-        share = _smoothed_share(log, keys, BRAND, self.strength)
+        share = _taken_share(log, keys, BRAND, self.strength)
         return share.select(ROW, user_brand_affinity=share["share"])
 
 
-def _smoothed_share(log: EventLog, keys: Any, attribute: str, strength: float) -> Any:
+def _taken_share(log: EventLog, keys: Any, attribute: str, strength: float) -> Any:
     """``keys`` with ``share``: of the viewer's clicks and orders, those on products with the key's ``attribute``."""
-    import ibis
+    return smoothed_share(taken(log, log.items.select(ITEM_ID, attribute)), keys, USER_ID, attribute, strength)
 
-    events = log.events.filter(log.events[EVENT].isin([CLICK, ORDER]))
-    events = events.select(USER_ID, ITEM_ID, AVAILABLE_AT, n=ibis.literal(1, "int64"))
-    attributes = log.items.select(ITEM_ID, attribute)
-    events = events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
-    past, counted = Past.of(events, keys, {"known": ALL}), keys
-    for name, by in {"all": (), "theirs": (USER_ID,), "of_it": (attribute,), "of_both": (USER_ID, attribute)}.items():
-        counted = attach(counted, past.sums(by, ["n"]), by).rename({name: "n_known"})
-    everybody = counted["of_it"] / counted["all"].nullif(0)
-    share = (counted["of_both"] + strength * everybody) / (counted["theirs"] + strength)
-    return counted.mutate(share=ibis.ifelse(counted[attribute].isnull(), ibis.null("float64"), share))
+
+def taken(log: EventLog, attributes: Any) -> Any:
+    """The clicks and orders, with the attributes of their products (Ibis table with ``item_id``)."""
+    events = log.events.filter(log.events[EVENT].isin([CLICK, ORDER])).select(USER_ID, ITEM_ID, AVAILABLE_AT)
+    return events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
