@@ -1,0 +1,311 @@
+"""Any shop's files into a log of our own: mapped, checked, sorted, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from beautyrec.data import row_sql, schema
+from beautyrec.data.mapping import LogMapping
+from beautyrec.data.parquet import read_parquet
+from beautyrec.data.row_sql import FILE, ITEM_PREFIX, ORDINAL, REASON, ROW
+from beautyrec.data.source_files import SourceFile, find_files
+from beautyrec.data.staging import DAY, Staged, reject_repeats, rejected, stage
+from beautyrec.engine import Engine
+from beautyrec.errors import ConfigError, DataError, SourceError
+from beautyrec.files import atomic_file, atomic_folder
+from beautyrec.types import Progress
+
+MAX_REJECTED: Final = 0.01
+REJECTED_FOLDER: Final = "rejected"
+_IN_ORDER: Final = f"{schema.TS}, {FILE}, {ORDINAL}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What one mapping brought.
+
+    Args:
+        table: the table that its rows went to.
+        files: how many files were read.
+        skipped: names of files in the folders whose format is none that can be read.
+        read: rows of the files; it is ``kept + rejected +`` the sum of ``ignored``.
+        kept: rows in the table.
+        rejected: rows in ``rejected/``.
+        reasons: what is wrong to how many rows have it, the most frequent first; values in quotes are left out.
+        ignored: name of an event that the mapping ignores to how many rows have it.
+        zone: the zone of times that name none, and whether the mapping gave it.
+        currency: what money is in.
+    """
+
+    table: str
+    files: int
+    skipped: list[str]
+    read: int
+    kept: int
+    rejected: int
+    reasons: dict[str, int]
+    ignored: dict[str, int]
+    zone: str
+    currency: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What the steps of one import share."""
+
+    con: Any
+    folder: Path
+    on_progress: Progress | None
+    staged: list[Staged] = field(default_factory=list)
+    skipped: list[list[str]] = field(default_factory=list)
+
+    def of(self, table: str) -> list[Staged]:
+        return [part for part in self.staged if part.mapping.table == table]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables in the order of the schema."""
+        return [table for table in schema.TABLES if self.of(table)]
+
+
+def import_log(
+    mappings: Sequence[LogMapping],
+    paths: Iterable[str | Path],
+    out: str | Path,
+    *,
+    max_rejected: float = MAX_REJECTED,
+    memory_limit: str = "2GB",
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> list[Imported]:
+    """Write the tables that the mappings fill to a folder that :meth:`beautyrec.EventLog.read` reads.
+
+    Events are partitioned by day (of ``ts`` in the zone of the first mapping of events), sorted by time, and at the same
+    time by the name of the file and the line. Where no mapping gives ``event_id`` they are numbered in that order. Files
+    are Parquet (zstd). The tables that no mapping fills stay as they were. The same files and mappings give the same
+    bytes. Until the end nothing changes in ``out``; then it changes at once.
+
+    Rows that do not pass go to ``rejected/TABLE.csv`` with file, line and reason.
+
+    Args:
+        mappings: how files are read, one or more for each table wanted.
+        paths: files, folders, or patterns; each mapping takes its own of them.
+        out: the folder of the log.
+        max_rejected: the greatest share of a mapping's rows that may be rejected.
+        memory_limit: what DuckDB may use; work beyond it is put on the disk beside ``out``.
+        threads: how many; as many as there are cores where it is None.
+        on_progress: called with bytes of the files read, and all bytes.
+
+    Returns:
+        One entry a mapping.
+
+    Raises:
+        SourceError: files are not there or cannot be read, or ``out`` holds other things than a log.
+        SchemaError: a file lacks a column.
+        DataError: more than ``max_rejected`` of a mapping's rows do not pass. They lie in ``rejected/TABLE-failed.csv``,
+            and the tables are as they were.
+        ConfigError: there is no mapping, or two ways to fill the table ``items``.
+    """
+    out = Path(out)
+    _check_mappings(mappings)
+    _check_out(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    paths = list(paths)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.staging.", dir=out.parent) as folder:
+        engine = Engine.duckdb(memory_limit, threads)
+        run = _Run(engine.connection.con, Path(folder), on_progress)
+        run.con.execute(f"SET temp_directory = {row_sql.text(folder)}")
+        try:
+            _stage_all(run, mappings, paths)
+            bad = [rejected(run.con, part, run.folder) for part in run.staged]
+            result = [_summary(run, place, frame) for place, frame in enumerate(bad)]
+            _refuse_too_many(run, bad, max_rejected, out)
+            with atomic_folder(out) as temporary:
+                _write(run, bad, temporary)
+                _keep_others(out, temporary, run.tables)
+            return result
+        finally:
+            engine.connection.disconnect()
+
+
+def _check_mappings(mappings: Sequence[LogMapping]) -> None:
+    if not mappings:
+        raise ConfigError("there is no mapping. Name one at least.")
+    filling = [mapping for mapping in mappings if mapping.items is not None]
+    if len(filling) > 1 or (filling and any(mapping.table == "items" for mapping in mappings)):
+        raise ConfigError("more than one mapping fills the table items. Leave [items] out of the mappings of events.")
+    given = {schema.EVENT_ID in mapping.targets for mapping in mappings if mapping.table == "events"}
+    if len(given) > 1:
+        raise ConfigError("some mappings of events give event_id and others do not. Give it in all or in none.")
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise SourceError(f"'{out}' is a file. A log takes a folder of its own: name another.")
+    known = {f"{table}.parquet" for table in schema.TABLES} | {REJECTED_FOLDER}
+    others = sorted(place.name for place in out.iterdir() if place.name not in known) if out.is_dir() else []
+    if others:
+        raise SourceError(
+            f"'{out}' holds other things than a log: {len(others)} of them, the first '{others[0]}'. "
+            f"A log takes a folder of its own: name another."
+        )
+
+
+def _stage_all(run: _Run, mappings: Sequence[LogMapping], paths: list[str | Path]) -> None:
+    chosen = [find_files(paths, mapping) for mapping in mappings]
+    sizes = {file.path: file.path.stat().st_size for files, _ in chosen for file in files}
+    total = sum(sizes[file.path] for files, _ in chosen for file in files)
+    done = list[int]()
+
+    def on_file(file: SourceFile) -> None:
+        done.append(sizes[file.path])
+        if run.on_progress is not None:
+            run.on_progress(sum(done), total)
+
+    numbers = accumulate((len(files) for files, _ in chosen), initial=0)
+    for mapping, (files, skipped), first in zip(mappings, chosen, numbers, strict=False):
+        run.staged.append(stage(run.con, mapping, files, first, run.folder, on_file))
+        run.skipped.append(skipped)
+    for table in run.tables:
+        reject_repeats(run.con, run.of(table))
+
+
+def _summary(run: _Run, place: int, bad: pd.DataFrame) -> Imported:
+    staged = run.staged[place]
+    mapping = staged.mapping
+    query = f"SELECT {ROW} AS name, count(*) AS rows FROM {staged.table} WHERE {REASON} = '' GROUP BY 1 ORDER BY 1"  # noqa: S608
+    ignored = {str(name): int(rows) for name, rows in run.con.execute(query).fetchall()}
+    reasons = bad["reason"].astype(str).str.replace(r"'.*?'", "...", regex=True).value_counts(sort=True)
+    return Imported(
+        table=mapping.table,
+        files=len(staged.files),
+        skipped=run.skipped[place],
+        read=staged.read,
+        kept=staged.read - len(bad) - sum(ignored.values()),
+        rejected=len(bad),
+        reasons={str(reason): int(rows) for reason, rows in reasons.items()},
+        ignored=ignored,
+        zone=mapping.zone + ("" if mapping.time_zone else " (not given)"),
+        currency=mapping.currency.name,
+    )
+
+
+def _refuse_too_many(run: _Run, bad: list[pd.DataFrame], max_rejected: float, out: Path) -> None:
+    for part, frame in zip(run.staged, bad, strict=True):
+        if len(frame) > max_rejected * part.read:
+            place = out / REJECTED_FOLDER / f"{part.mapping.table}-failed.csv"
+            with atomic_file(place) as temporary:
+                frame.to_csv(temporary, index=False)
+            first = frame.iloc[0]
+            raise DataError(
+                f"table {part.mapping.table}: {len(frame)} of {part.read} rows do not pass, more than "
+                f"{max_rejected:g} of them (first: {first['file']}, line {first['line']}: {first['reason']}). All lie in "
+                f"'{place}'; the log is as it was. Correct the mapping or the files, or allow a greater share."
+            )
+
+
+def _write(run: _Run, bad: list[pd.DataFrame], folder: Path) -> None:
+    for table in run.tables:
+        frames = [frame for part, frame in zip(run.staged, bad, strict=True) if part.mapping.table == table]
+        frame = pd.concat([frame for frame in frames if len(frame)]) if any(map(len, frames)) else None
+        if frame is not None:
+            (folder / REJECTED_FOLDER).mkdir(exist_ok=True)
+            frame.to_csv(folder / REJECTED_FOLDER / f"{table}.csv", index=False)
+        if table == "events":
+            _write_events(run, folder)
+        else:
+            _write_table(run, table, folder)
+
+
+def _columns(staged: list[Staged]) -> list[str]:
+    """The columns that some of the mappings fill, in the order of the schema, further ones after them."""
+    names = schema.TABLES[staged[0].mapping.table].names
+    given = {column for part in staged for column in part.mapping.targets}
+    return [column for column in names if column in given] + sorted(given - set(names))
+
+
+def _rows(staged: list[Staged], day: str = "") -> str:
+    """SQL of the rows that pass."""
+    where = f"WHERE {REASON} IS NULL {day}"
+    return " UNION ALL BY NAME ".join(f"SELECT * FROM {part.table} {where}" for part in staged)  # noqa: S608
+
+
+def _copy(run: _Run, query: str, place: Path) -> None:
+    run.con.execute(f"COPY ({query}) TO {row_sql.text(str(place))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _write_events(run: _Run, folder: Path) -> None:
+    staged = run.of("events")
+    days = run.con.execute(
+        f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1"  # noqa: S608
+    ).fetchall()
+    offsets = accumulate((rows for _, rows in days), initial=0)
+    columns = [column for column in _columns(staged) if column not in (schema.EVENT_ID, schema.AVAILABLE_AT)]
+    late = f"coalesce({schema.AVAILABLE_AT}, {schema.TS})" if schema.AVAILABLE_AT in _columns(staged) else schema.TS
+    chosen = ", ".join([*(row_sql.name(column) for column in columns), f"{late} AS {schema.AVAILABLE_AT}"])
+    numbered = schema.EVENT_ID not in _columns(staged)
+    for (day, _), offset in zip(days, offsets, strict=False):
+        key = f"{offset} + row_number() OVER () - 1" if numbered else schema.EVENT_ID
+        rows = f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"  # noqa: S608
+        place = folder / "events.parquet" / f"day={day}"
+        place.mkdir(parents=True)
+        _copy(run, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({rows})", place / "part-0.parquet")  # noqa: S608
+    if not days:
+        raise DataError("table events: no row is left. Every one is ignored or rejected: correct the mapping.")
+    for part in staged:
+        if part.mapping.items is not None:
+            _write_items(run, part, folder)
+
+
+def _write_items(run: _Run, part: Staged, folder: Path) -> None:
+    """The items that events tell of: of each column the last value that is known."""
+    last = [
+        f"last({row_sql.name(ITEM_PREFIX + column)} ORDER BY {_IN_ORDER}) "
+        f"FILTER ({row_sql.name(ITEM_PREFIX + column)} IS NOT NULL) AS {row_sql.name(column)}"
+        for column in part.mapping.items or {}
+    ]
+    chosen = ", ".join([schema.ITEM_ID, *last])
+    rows = _rows([part])
+    _copy(run, f"SELECT {chosen} FROM ({rows}) GROUP BY {schema.ITEM_ID} ORDER BY {schema.ITEM_ID}", folder / "items.parquet")  # noqa: S608
+
+
+def _write_table(run: _Run, table: str, folder: Path) -> None:
+    staged = run.of(table)
+    chosen = ", ".join(row_sql.name(column) for column in _columns(staged))
+    keys = ", ".join(schema.TABLES[table].unique)
+    place = folder / f"{table}.parquet"
+    _copy(run, f"SELECT {chosen} FROM ({_rows(staged)}) ORDER BY {keys}", place)  # noqa: S608
+    schema.validate(table, read_parquet(place), f"the rows of table {table} that pass")
+
+
+def _keep_others(out: Path, temporary: Path, tables: list[str]) -> None:
+    """Tables and rejected rows that were not made anew, linked from the old folder into the new one."""
+    if not out.is_dir():
+        return
+    for place in sorted(out.rglob("*")):
+        inside = place.relative_to(out)
+        table = inside.parts[1].removesuffix(".csv").removesuffix("-failed") if len(inside.parts) > 1 else ""
+        if inside.parts[0] == REJECTED_FOLDER:
+            made_anew = table in tables
+        else:
+            made_anew = inside.parts[0].removesuffix(".parquet") in tables or (temporary / inside).exists()
+        if place.is_file() and not made_anew:
+            (temporary / inside).parent.mkdir(parents=True, exist_ok=True)
+            _link(place, temporary / inside)
+
+
+def _link(place: Path, to: Path) -> None:
+    """The same file under another name; a copy where the file system has no links."""
+    try:
+        os.link(place, to)
+    except OSError:
+        shutil.copy2(place, to)
