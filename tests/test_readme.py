@@ -43,7 +43,9 @@ def test_every_make_target_that_is_named_exists() -> None:
         README,
         *(page.read_text(encoding="utf-8") for page in [*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]),
     ]
-    named = {target for page in pages for target in re.findall(r"(?:`|^)make ([a-z]+)", page, flags=re.MULTILINE)} - {"install"}
+    named = {target for page in pages for target in re.findall(r"(?:`|^)make ([a-z]+)", page, flags=re.MULTILINE)} - {
+        "install"
+    }
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, flags=re.MULTILINE))
     assert {"demo", "test"} <= named & targets
     assert named <= targets

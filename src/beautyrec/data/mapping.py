@@ -125,7 +125,9 @@ class LogMapping:
         """Our columns that this mapping fills, in the order of the schema, further ones after them."""
         known = {column.name: column for column in schema.TABLES[self.table].columns}
         given = self.columns.keys() | self.constants.keys()
-        further = {name: schema.Column(name, KINDS[self.kinds.get(name, "text")]) for name in sorted(given - known.keys())}
+        further = {
+            name: schema.Column(name, KINDS[self.kinds.get(name, "text")]) for name in sorted(given - known.keys())
+        }
         return {name: column for name, column in known.items() if name in given} | further
 
     @property
@@ -133,7 +135,8 @@ class LogMapping:
         """Columns of items that the rows of events fill."""
         known = {column.name: column for column in schema.ITEMS.columns}
         return {
-            name: known.get(name) or schema.Column(name, KINDS[self.kinds.get(name, "text")]) for name in self.items or {}
+            name: known.get(name) or schema.Column(name, KINDS[self.kinds.get(name, "text")])
+            for name in self.items or {}
         }
 
     def _check_columns(self) -> None:
@@ -147,12 +150,16 @@ class LogMapping:
             raise ConfigError(f"[columns]: table {self.table} has no {unknown}; it has {', '.join(table.names)}.")
         needed = {column.name for column in table.columns if column.required} - {schema.EVENT_ID}
         if needed - given:
-            raise ConfigError(f"[columns]: {sorted(needed - given)} of table {self.table} are not given. Name their column.")
+            raise ConfigError(
+                f"[columns]: {sorted(needed - given)} of table {self.table} are not given. Name their column."
+            )
         if self.items is not None and self.table != "events":
             raise ConfigError(f"[items] belongs to a mapping of events; this one is of {self.table}. Use [columns].")
         ids = {name for name, column in self.targets.items() if column.kind is ID}
         if set(self.integer_ids) - ids:
-            raise ConfigError(f"integer_ids: {sorted(set(self.integer_ids) - ids)} are no ids given; those are {sorted(ids)}.")
+            raise ConfigError(
+                f"integer_ids: {sorted(set(self.integer_ids) - ids)} are no ids given; those are {sorted(ids)}."
+            )
 
     def _check_events(self) -> None:
         unknown = sorted(self.event_names.keys() - set(schema.EVENT_NAMES))
@@ -168,7 +175,9 @@ class LogMapping:
         wrong = sorted(name for name in self.units if name not in targets or targets[name].kind is not NUMBER)
         if wrong:
             raise ConfigError(f"[units]: {wrong} are no numbers that [columns] gives. Leave them out.")
-        low = {name: value for name, value in (self.units | self.currency.rates).items() if not 0 < value < float("inf")}
+        low = {
+            name: value for name, value in (self.units | self.currency.rates).items() if not 0 < value < float("inf")
+        }
         if low:
             raise ConfigError(f"[units] and rates: {low} are not above 0. A factor is a positive number.")
 

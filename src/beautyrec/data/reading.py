@@ -1,5 +1,6 @@
 """Any shop's files into a log of our own: mapped, checked, sorted, and written whole or not at all."""
 
+# ruff: noqa: S608 (queries are made of texts: every name and value of the user's is quoted by row_sql)
 from __future__ import annotations
 
 import os
@@ -182,7 +183,7 @@ def _stage_all(run: _Run, mappings: Sequence[LogMapping], paths: list[str | Path
 def _summary(run: _Run, place: int, bad: pd.DataFrame) -> Imported:
     staged = run.staged[place]
     mapping = staged.mapping
-    query = f"SELECT {ROW} AS name, count(*) AS rows FROM {staged.table} WHERE {REASON} = '' GROUP BY 1 ORDER BY 1"  # noqa: S608
+    query = f"SELECT {ROW} AS name, count(*) AS rows FROM {staged.table} WHERE {REASON} = '' GROUP BY 1 ORDER BY 1"
     ignored = {str(name): int(rows) for name, rows in run.con.execute(query).fetchall()}
     reasons = bad["reason"].astype(str).str.replace(r"'.*?'", "...", regex=True).value_counts(sort=True)
     return Imported(
@@ -236,7 +237,7 @@ def _columns(staged: list[Staged]) -> list[str]:
 def _rows(staged: list[Staged], day: str = "") -> str:
     """SQL of the rows that pass."""
     where = f"WHERE {REASON} IS NULL {day}"
-    return " UNION ALL BY NAME ".join(f"SELECT * FROM {part.table} {where}" for part in staged)  # noqa: S608
+    return " UNION ALL BY NAME ".join(f"SELECT * FROM {part.table} {where}" for part in staged)
 
 
 def _copy(run: _Run, query: str, place: Path) -> None:
@@ -245,9 +246,7 @@ def _copy(run: _Run, query: str, place: Path) -> None:
 
 def _write_events(run: _Run, folder: Path) -> None:
     staged = run.of("events")
-    days = run.con.execute(
-        f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1"  # noqa: S608
-    ).fetchall()
+    days = run.con.execute(f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1").fetchall()
     offsets = accumulate((rows for _, rows in days), initial=0)
     columns = [column for column in _columns(staged) if column not in (schema.EVENT_ID, schema.AVAILABLE_AT)]
     late = f"coalesce({schema.AVAILABLE_AT}, {schema.TS})" if schema.AVAILABLE_AT in _columns(staged) else schema.TS
@@ -255,10 +254,10 @@ def _write_events(run: _Run, folder: Path) -> None:
     numbered = schema.EVENT_ID not in _columns(staged)
     for (day, _), offset in zip(days, offsets, strict=False):
         key = f"{offset} + row_number() OVER () - 1" if numbered else schema.EVENT_ID
-        rows = f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"  # noqa: S608
+        rows = f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"
         place = folder / "events.parquet" / f"day={day}"
         place.mkdir(parents=True)
-        _copy(run, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({rows})", place / "part-0.parquet")  # noqa: S608
+        _copy(run, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({rows})", place / "part-0.parquet")
     if not days:
         raise DataError("table events: no row is left. Every one is ignored or rejected: correct the mapping.")
     for part in staged:
@@ -275,7 +274,11 @@ def _write_items(run: _Run, part: Staged, folder: Path) -> None:
     ]
     chosen = ", ".join([schema.ITEM_ID, *last])
     rows = _rows([part])
-    _copy(run, f"SELECT {chosen} FROM ({rows}) GROUP BY {schema.ITEM_ID} ORDER BY {schema.ITEM_ID}", folder / "items.parquet")  # noqa: S608
+    _copy(
+        run,
+        f"SELECT {chosen} FROM ({rows}) GROUP BY {schema.ITEM_ID} ORDER BY {schema.ITEM_ID}",
+        folder / "items.parquet",
+    )
 
 
 def _write_table(run: _Run, table: str, folder: Path) -> None:
@@ -283,7 +286,7 @@ def _write_table(run: _Run, table: str, folder: Path) -> None:
     chosen = ", ".join(row_sql.name(column) for column in _columns(staged))
     keys = ", ".join(schema.TABLES[table].unique)
     place = folder / f"{table}.parquet"
-    _copy(run, f"SELECT {chosen} FROM ({_rows(staged)}) ORDER BY {keys}", place)  # noqa: S608
+    _copy(run, f"SELECT {chosen} FROM ({_rows(staged)}) ORDER BY {keys}", place)
     schema.validate(table, read_parquet(place), f"the rows of table {table} that pass")
 
 

@@ -3,6 +3,7 @@
 Nothing of it raises on a value: what is not as it should be becomes a reason, beside the row.
 """
 
+# ruff: noqa: S608 (queries are made of texts: every name and value of the user's is quoted by row_sql)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -86,7 +87,8 @@ def targets(mapping: LogMapping) -> list[Target]:
     ]
     items = mapping.items or {}
     return own + [
-        Target(column, f"{ITEM_PREFIX}{ours}", f"items.{ours}", items[ours]) for ours, column in mapping.item_targets.items()
+        Target(column, f"{ITEM_PREFIX}{ours}", f"items.{ours}", items[ours])
+        for ours, column in mapping.item_targets.items()
     ]
 
 
@@ -115,7 +117,7 @@ def checked(mapping: LogMapping, fields: Mapping[str, str], relation: str, file:
     shown_once = {target.source: target.raw for target in wanted if target.source is not None}
     struct = ", ".join(f"{text(source)}: {alias}" for source, alias in shown_once.items())
     shown = f"CASE WHEN {REASON} = '' THEN {event} WHEN {REASON} IS NOT NULL THEN CAST(to_json({{{struct}}}) AS VARCHAR) END"
-    return (  # noqa: S608 (every name and text in it is quoted)
+    return (
         f"SELECT {file} AS {FILE}, {ORDINAL}, {kept}, {REASON}, {shown} AS {ROW} FROM ("
         f"SELECT *, CASE {ignored} WHEN coalesce({wrong}, false) THEN concat_ws('; ', {said}) END AS {REASON} FROM ("
         f"SELECT *, {second} FROM (SELECT {ORDINAL}, {first} FROM ({relation}))))"
@@ -140,7 +142,9 @@ def value(target: Target, mapping: LogMapping) -> str:
         return _event(raw, mapping)
     if kind is INTEGER or (kind is ID and target.name in mapping.integer_ids):
         whole = f"try_cast({raw} AS BIGINT)"
-        return f"CASE WHEN CAST({whole} AS VARCHAR) = {raw} OR regexp_full_match({raw}, {text(_WHOLE)}) THEN {whole} END"
+        return (
+            f"CASE WHEN CAST({whole} AS VARCHAR) = {raw} OR regexp_full_match({raw}, {text(_WHOLE)}) THEN {whole} END"
+        )
     if kind is NUMBER:
         return _number(target, mapping)
     if kind is TIME:
@@ -151,7 +155,9 @@ def value(target: Target, mapping: LogMapping) -> str:
 def _event(raw: str, mapping: LogMapping) -> str:
     if not mapping.event_names:
         return f"CASE WHEN {raw} IN ({texts(schema.EVENT_NAMES)}) THEN {raw} END"
-    cases = " ".join(f"WHEN {raw} IN ({texts(theirs)}) THEN {text(ours)}" for ours, theirs in mapping.event_names.items())
+    cases = " ".join(
+        f"WHEN {raw} IN ({texts(theirs)}) THEN {text(ours)}" for ours, theirs in mapping.event_names.items()
+    )
     return f"CASE {cases} END"
 
 

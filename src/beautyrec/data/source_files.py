@@ -76,7 +76,9 @@ def find_files(paths: Iterable[str | Path], mapping: LogMapping) -> tuple[list[S
     if not found:
         wanted = f" that match '{mapping.files}'" if mapping.files else ""
         there = ", ".join(f"'{path}'" for path in paths)
-        raise SourceError(f"{there}: no files of table {mapping.table}{wanted}. Correct the path, or 'files' in the mapping.")
+        raise SourceError(
+            f"{there}: no files of table {mapping.table}{wanted}. Correct the path, or 'files' in the mapping."
+        )
     return sorted(found.values(), key=lambda file: (file.name, str(file.path))), sorted(skipped)
 
 
@@ -99,7 +101,7 @@ def _matching(path: Path) -> list[Path]:
 def _named(place: Path, mapping: LogMapping) -> SourceFile:
     kind = _format(place, mapping)
     if kind is None:
-        raise SourceError(f"'{place}': its name does not tell the format. Set format = \"csv\", \"json\" or \"parquet\".")
+        raise SourceError(f'\'{place}\': its name does not tell the format. Set format = "csv", "json" or "parquet".')
     return SourceFile(place, str(place), kind, _keys(place))
 
 
@@ -136,7 +138,9 @@ def column_names(file: SourceFile, form: CsvForm) -> list[str]:
     with _refusing(file), open_bytes(file.path) as stream:
         text = io.TextIOWrapper(stream, encoding=_with_mark(form.encoding), newline="")
         lines = itertools.islice(text, 1000)
-        names = next((line for line in csv.reader(lines, delimiter=delimiter(file, form), quotechar=form.quote) if line), None)
+        names = next(
+            (line for line in csv.reader(lines, delimiter=delimiter(file, form), quotechar=form.quote) if line), None
+        )
     if names is None:
         raise SourceError(f"'{file.path}' is empty. A CSV file begins with the names of its columns.")
     twice = sorted({name for name in names if names.count(name) > 1})

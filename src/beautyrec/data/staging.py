@@ -1,5 +1,6 @@
 """Rows of a source's files, read, checked and numbered, in a table of the engine until they are written."""
 
+# ruff: noqa: S608 (queries are made of texts: every name and value of the user's is quoted by row_sql)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -54,7 +55,12 @@ class Staged:
 
 
 def stage(
-    con: Any, mapping: LogMapping, files: list[SourceFile], first: int, folder: Path, on_file: Callable[[SourceFile], None]
+    con: Any,
+    mapping: LogMapping,
+    files: list[SourceFile],
+    first: int,
+    folder: Path,
+    on_file: Callable[[SourceFile], None],
 ) -> Staged:
     """Read the files of a mapping, one after the other, into a table of the connection.
 
@@ -84,7 +90,7 @@ def stage(
             con.execute(f"{start} SELECT *{day} FROM ({query})")
         except (duckdb.Error, UnicodeDecodeError) as error:
             raise SourceError(f"'{file.path}' cannot be read as {file.format}: {str(error).splitlines()[0]}") from None
-        count = f"SELECT coalesce(max({ORDINAL}), 0) FROM {table} WHERE {FILE} = {number}"  # noqa: S608
+        count = f"SELECT coalesce(max({ORDINAL}), 0) FROM {table} WHERE {FILE} = {number}"
         taken.append(int(con.execute(count).fetchall()[0][0]))
         left.append(_left(con, number) if file.format != "parquet" else pd.DataFrame())
         on_file(file)
@@ -124,12 +130,14 @@ def _wanted(mapping: LogMapping) -> set[str]:
 
 def _json(file: SourceFile, wanted: set[str]) -> tuple[str, Mapping[str, str]]:
     """A file of one object a line, read as text: a line that is no JSON is a row without values."""
-    options = "columns = {'line': 'VARCHAR'}, delim = chr(1), quote = '', escape = '', header = false, strict_mode = false, "
+    options = (
+        "columns = {'line': 'VARCHAR'}, delim = chr(1), quote = '', escape = '', header = false, strict_mode = false, "
+    )
     rows = _numbered(file.path, options + "hive_partitioning = false", "WHERE line IS NOT NULL")
     inside = sorted(wanted - file.keys.keys())
     paths = row_sql.texts("$" + "".join(f'."{key}"' for key in column.split(".")) for column in inside)
     found = f"CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END"
-    rows = f"SELECT *, {found} AS _found FROM ({rows})" if inside else rows  # noqa: S608
+    rows = f"SELECT *, {found} AS _found FROM ({rows})" if inside else rows
     fields = {column: f"_found[{place}]" for place, column in enumerate(inside, 1)}
     return rows, fields | {column: row_sql.text(value) for column, value in file.keys.items() if column in wanted}
 
@@ -137,7 +145,7 @@ def _json(file: SourceFile, wanted: set[str]) -> tuple[str, Mapping[str, str]]:
 def _numbered(path: Path, options: str, where: str = "") -> str:
     kept = "store_rejects = true, rejects_table = 'left_rows', rejects_scan = 'left_scans', rejects_limit = 0"
     scan = f"read_csv({row_sql.text(_plain(path))}, auto_detect = false, {options}, {kept})"
-    return f"SELECT *, row_number() OVER () AS {ORDINAL} FROM {scan} {where}"  # noqa: S608
+    return f"SELECT *, row_number() OVER () AS {ORDINAL} FROM {scan} {where}"
 
 
 def _plain(path: Path) -> str:
@@ -191,16 +199,15 @@ def reject_repeats(con: Any, staged: list[Staged]) -> None:
 def _reject(con: Any, staged: list[Staged], keys: list[str], named: tuple[str, ...]) -> None:
     names = ", ".join(row_sql.name(key) for key in keys)
     rows = " UNION ALL ".join(
-        f"SELECT {FILE}, {ORDINAL}, {names} FROM {part.table} WHERE {REASON} IS NULL"  # noqa: S608
-        for part in staged
+        f"SELECT {FILE}, {ORDINAL}, {names} FROM {part.table} WHERE {REASON} IS NULL" for part in staged
     )
     later = f"row_number() OVER (PARTITION BY {names} ORDER BY {FILE}, {ORDINAL}) > 1"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS SELECT {FILE}, {ORDINAL} FROM ({rows}) QUALIFY {later}")  # noqa: S608
+    con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS SELECT {FILE}, {ORDINAL} FROM ({rows}) QUALIFY {later}")
     said = row_sql.text(f"repeats {', '.join(named)} of a row above")
     for part in staged:
         columns = [target.name for target in row_sql.targets(part.mapping) if not target.name.startswith(ITEM_PREFIX)]
         struct = ", ".join(f"{row_sql.text(column)}: {row_sql.name(column)}" for column in columns)
-        con.execute(  # noqa: S608
+        con.execute(
             f"UPDATE {part.table} AS s SET {REASON} = {said}, {ROW} = CAST(to_json({{{struct}}}) AS VARCHAR) "
             f"FROM repeats AS r WHERE s.{FILE} = r.{FILE} AND s.{ORDINAL} = r.{ORDINAL}"
         )
@@ -215,7 +222,7 @@ def rejected(con: Any, staged: Staged, folder: Path) -> pd.DataFrame:
         staged: what came of the mapping's files.
         folder: where a copy in UTF-8 may lie.
     """
-    query = f"SELECT {FILE} AS file, {ORDINAL} AS record, {REASON} AS reason, {ROW} AS row FROM {staged.table} "  # noqa: S608
+    query = f"SELECT {FILE} AS file, {ORDINAL} AS record, {REASON} AS reason, {ROW} AS row FROM {staged.table} "
     bad: pd.DataFrame = con.sql(query + f"WHERE {REASON} <> '' ORDER BY 1, 2").to_arrow_table().to_pandas()
     parts = []
     for number, file in enumerate(staged.files, staged.first):
