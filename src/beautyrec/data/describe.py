@@ -222,10 +222,10 @@ def _facts(log: _Log, column: str) -> ColumnFacts:
     name = row_sql.name(column)
     exact = column in (USER_ID, ITEM_ID, ROOM_ID, REQUEST_ID)
     distinct = f"count(DISTINCT {name})" if exact else f"approx_count_distinct({name})"
-    filled, present, kinds, low, high = log.row(
-        f"SELECT count({name}) / count(*), count({name}), {distinct}, min({name})::VARCHAR, max({name})::VARCHAR FROM {log.events}"
+    rows, filled, kinds, low, high = log.row(
+        f"SELECT count(*), count({name}), {distinct}, min({name})::VARCHAR, max({name})::VARCHAR FROM {log.events}"
     )
-    return ColumnFacts(column, filled, min(kinds, present), low, high)
+    return ColumnFacts(column, filled / rows, min(kinds, filled), low, high)
 
 
 def _funnel(log: _Log) -> list[FunnelStep]:

@@ -32,7 +32,7 @@ def records(parts: Iterable[bytes], quote: str) -> Iterator[tuple[IntArray, Bool
 
     Examples:
         >>> [(first.tolist(), blank.tolist()) for first, blank in records([b'a\n"b', b'\nc"\n\nd'], '"')]
-        [([1, 2, 4], [False, False, True]), ([5], [False])]
+        [([1], [False]), ([2, 4], [False, True]), ([5], [False])]
     """
     rest, line = b"", 1
     for part in parts:

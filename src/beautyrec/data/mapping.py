@@ -36,6 +36,10 @@ class CsvForm:
     header: tuple[str, ...] = ()
     encoding: str = "utf-8"
 
+    def __post_init__(self) -> None:
+        if len(self.delimiter) > 1 or len(self.quote) != 1:
+            raise ConfigError("[csv]: delimiter and quote are one character each. Give one.")
+
 
 @dataclass(frozen=True)
 class Currency:

@@ -3,8 +3,6 @@
 # ruff: noqa: S608 (queries are made of texts: every name and value of the user's is quoted by row_sql)
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,19 +13,17 @@ from typing import Any, Final
 import pandas as pd
 
 from beautyrec.data import row_sql, schema
+from beautyrec.data.log_files import REJECTED_FOLDER, keep_others, write_events, write_table
 from beautyrec.data.mapping import LogMapping
-from beautyrec.data.parquet import read_parquet
-from beautyrec.data.row_sql import FILE, ITEM_PREFIX, ORDINAL, REASON, ROW
+from beautyrec.data.row_sql import REASON, ROW
 from beautyrec.data.source_files import SourceFile, find_files
-from beautyrec.data.staging import DAY, Staged, reject_repeats, rejected, stage
+from beautyrec.data.staging import Staged, reject_repeats, rejected, stage
 from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError, DataError, SourceError
 from beautyrec.files import atomic_file, atomic_folder
 from beautyrec.types import Progress
 
 MAX_REJECTED: Final = 0.01
-REJECTED_FOLDER: Final = "rejected"
-_IN_ORDER: Final = f"{schema.TS}, {FILE}, {ORDINAL}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def import_log(
             _refuse_too_many(run, bad, max_rejected, out)
             with atomic_folder(out) as temporary:
                 _write(run, bad, temporary)
-                _keep_others(out, temporary, run.tables)
+                keep_others(out, temporary, run.tables)
             return result
         finally:
             engine.connection.disconnect()
@@ -217,98 +213,11 @@ def _refuse_too_many(run: _Run, bad: list[pd.DataFrame], max_rejected: float, ou
 def _write(run: _Run, bad: list[pd.DataFrame], folder: Path) -> None:
     for table in run.tables:
         frames = [frame for part, frame in zip(run.staged, bad, strict=True) if part.mapping.table == table]
-        frame = pd.concat([frame for frame in frames if len(frame)]) if any(map(len, frames)) else None
-        if frame is not None:
+        if any(map(len, frames)):
             (folder / REJECTED_FOLDER).mkdir(exist_ok=True)
+            frame = pd.concat([frame for frame in frames if len(frame)])
             frame.to_csv(folder / REJECTED_FOLDER / f"{table}.csv", index=False)
         if table == "events":
-            _write_events(run, folder)
+            write_events(run.con, run.of(table), folder)
         else:
-            _write_table(run, table, folder)
-
-
-def _columns(staged: list[Staged]) -> list[str]:
-    """The columns that some of the mappings fill, in the order of the schema, further ones after them."""
-    names = schema.TABLES[staged[0].mapping.table].names
-    given = {column for part in staged for column in part.mapping.targets}
-    return [column for column in names if column in given] + sorted(given - set(names))
-
-
-def _rows(staged: list[Staged], day: str = "") -> str:
-    """SQL of the rows that pass."""
-    where = f"WHERE {REASON} IS NULL {day}"
-    return " UNION ALL BY NAME ".join(f"SELECT * FROM {part.table} {where}" for part in staged)
-
-
-def _copy(run: _Run, query: str, place: Path) -> None:
-    run.con.execute(f"COPY ({query}) TO {row_sql.text(str(place))} (FORMAT parquet, COMPRESSION zstd)")
-
-
-def _write_events(run: _Run, folder: Path) -> None:
-    staged = run.of("events")
-    days = run.con.execute(f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1").fetchall()
-    offsets = accumulate((rows for _, rows in days), initial=0)
-    columns = [column for column in _columns(staged) if column not in (schema.EVENT_ID, schema.AVAILABLE_AT)]
-    late = f"coalesce({schema.AVAILABLE_AT}, {schema.TS})" if schema.AVAILABLE_AT in _columns(staged) else schema.TS
-    chosen = ", ".join([*(row_sql.name(column) for column in columns), f"{late} AS {schema.AVAILABLE_AT}"])
-    numbered = schema.EVENT_ID not in _columns(staged)
-    for (day, _), offset in zip(days, offsets, strict=False):
-        key = f"{offset} + row_number() OVER () - 1" if numbered else schema.EVENT_ID
-        rows = f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"
-        place = folder / "events.parquet" / f"day={day}"
-        place.mkdir(parents=True)
-        _copy(run, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({rows})", place / "part-0.parquet")
-    if not days:
-        raise DataError("table events: no row is left. Every one is ignored or rejected: correct the mapping.")
-    for part in staged:
-        if part.mapping.items is not None:
-            _write_items(run, part, folder)
-
-
-def _write_items(run: _Run, part: Staged, folder: Path) -> None:
-    """The items that events tell of: of each column the last value that is known."""
-    last = [
-        f"last({row_sql.name(ITEM_PREFIX + column)} ORDER BY {_IN_ORDER}) "
-        f"FILTER ({row_sql.name(ITEM_PREFIX + column)} IS NOT NULL) AS {row_sql.name(column)}"
-        for column in part.mapping.items or {}
-    ]
-    chosen = ", ".join([schema.ITEM_ID, *last])
-    rows = _rows([part])
-    _copy(
-        run,
-        f"SELECT {chosen} FROM ({rows}) GROUP BY {schema.ITEM_ID} ORDER BY {schema.ITEM_ID}",
-        folder / "items.parquet",
-    )
-
-
-def _write_table(run: _Run, table: str, folder: Path) -> None:
-    staged = run.of(table)
-    chosen = ", ".join(row_sql.name(column) for column in _columns(staged))
-    keys = ", ".join(schema.TABLES[table].unique)
-    place = folder / f"{table}.parquet"
-    _copy(run, f"SELECT {chosen} FROM ({_rows(staged)}) ORDER BY {keys}", place)
-    schema.validate(table, read_parquet(place), f"the rows of table {table} that pass")
-
-
-def _keep_others(out: Path, temporary: Path, tables: list[str]) -> None:
-    """Tables and rejected rows that were not made anew, linked from the old folder into the new one."""
-    if not out.is_dir():
-        return
-    for place in sorted(out.rglob("*")):
-        inside = place.relative_to(out)
-        table = inside.parts[1].removesuffix(".csv").removesuffix("-failed") if len(inside.parts) > 1 else ""
-        if inside.parts[0] == REJECTED_FOLDER:
-            made_anew = table in tables
-        else:
-            made_anew = inside.parts[0].removesuffix(".parquet") in tables or (temporary / inside).exists()
-        if place.is_file() and not made_anew:
-            (temporary / inside).parent.mkdir(parents=True, exist_ok=True)
-            _link(place, temporary / inside)
-
-
-def _link(place: Path, to: Path) -> None:
-    """The same file under another name; a copy where the file system has no links."""
-    try:
-        os.link(place, to)
-    except OSError:
-        shutil.copy2(place, to)
+            write_table(run.con, run.of(table), folder)

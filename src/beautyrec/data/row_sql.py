@@ -206,7 +206,8 @@ def reasons(wanted: list[Target], mapping: LogMapping) -> dict[str, str]:
     amounts = [target.raw for target in wanted if target.label.removeprefix("items.") in MONEY]
     if mapping.currency.column and amounts:
         given = " OR ".join(f"{raw} IS NOT NULL" for raw in amounts)
-        said = f"concat('currency ', coalesce(nullif({name(CURRENCY)}, ''), 'missing'), {text(f': neither {mapping.currency.name} nor one with a rate')})"
+        neither = text(f": neither {mapping.currency.name} nor one with a rate")
+        said = f"concat('currency ', coalesce({name(CURRENCY)}, 'missing'), {neither})"
         bad[f"({_rate(mapping)}) IS NULL AND ({given})"] = said
     return bad
 
@@ -216,7 +217,7 @@ def _unreadable(target: Target) -> dict[str, str]:
     bad: dict[str, str] = {}
     if target.column.required:
         bad[f"{raw} IS NULL"] = text(f"{target.label} is missing")
-    if target.column.kind in (TEXT, ID) and not target.column.allowed and target.column.kind is TEXT:
+    if target.column.kind is TEXT and not target.column.allowed:
         return bad
     what = "a known event" if target.column.allowed else _NOUNS[target.column.kind.noun]
     shown = f"concat({text(target.label + ' ')}, chr(39), left({raw}, 80), chr(39), {text(' is not ' + what)})"

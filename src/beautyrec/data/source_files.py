@@ -136,7 +136,7 @@ def column_names(file: SourceFile, form: CsvForm) -> list[str]:
     if form.header:
         return list(form.header)
     with _refusing(file), open_bytes(file.path) as stream:
-        text = io.TextIOWrapper(stream, encoding=_with_mark(form.encoding), newline="")
+        text = io.TextIOWrapper(stream, encoding=_with_mark(form.encoding), errors="replace", newline="")
         lines = itertools.islice(text, 1000)
         names = next(
             (line for line in csv.reader(lines, delimiter=delimiter(file, form), quotechar=form.quote) if line), None

@@ -21,7 +21,8 @@ from beautyrec.types import IntArray
 
 DAY: Final = "_day"
 REJECTED: Final = ("file", "line", "reason", "row")
-"""Columns of the rejected rows: name of the file; line, from 1 (of Parquet: the row); what is wrong; the row as it came."""
+"""Columns of the rejected rows: name of the file; line, from 1 (of Parquet: the row), -1 where it cannot be told; what is
+wrong; the row as it came."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +239,7 @@ def rejected(con: Any, staged: Staged, folder: Path) -> pd.DataFrame:
 
 def _lines(
     file: SourceFile, staged: Staged, total: int, taken: pd.DataFrame, left: pd.DataFrame, folder: Path
-) -> IntArray | list[None]:
+) -> IntArray:
     """The lines of rejected records: first those that the reader took, then those that it left."""
     took, passed = taken["record"].to_numpy(np.int64), left["record"].to_numpy(np.int64)
     if file.format == "parquet":
@@ -254,4 +255,4 @@ def _lines(
         quote=form.quote if text else "",
         delimiter=delimiter(file, form),
     )
-    return [None] * (len(took) + len(passed)) if lines is None else np.concatenate(lines)
+    return np.full(len(took) + len(passed), -1) if lines is None else np.concatenate(lines)

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from beautyrec.data.describe import Description, describe
+from beautyrec.data.log_files import REJECTED_FOLDER
 from beautyrec.data.mapping import read_mapping
-from beautyrec.data.reading import REJECTED_FOLDER, Imported, import_log
+from beautyrec.data.reading import Imported, import_log
 from beautyrec.data.schema import TABLES
 from beautyrec.errors import ConfigError
 from beautyrec.jobs.steps import Steps
