@@ -16,7 +16,7 @@ from beautyrec.data.times import Length, Moment, length, utc
 from beautyrec.engine import Engine
 from beautyrec.errors import SourceError
 
-FUNNEL: Final = (schema.IMPRESSION, schema.CLICK, "cart", schema.ORDER)
+FUNNEL: Final = (schema.IMPRESSION, schema.CLICK, schema.CART, schema.ORDER)
 EARLIEST: Final = "2000-01-01T00:00:00+00:00"
 """Events before it are counted as too early to be true."""
 

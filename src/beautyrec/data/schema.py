@@ -56,11 +56,16 @@ STOCK: Final = "stock"
 CLICKED: Final = "clicked"
 ORDERED: Final = "ordered"
 REVENUE: Final = "revenue"
+CARTED: Final = "carted"
+RETURNED: Final = "returned"
+REFUNDED: Final = "refunded"
 
 IMPRESSION: Final = "impression"
 CLICK: Final = "click"
 ORDER: Final = "order"
-EVENT_NAMES: Final = (IMPRESSION, CLICK, "cart", "favourite", "view", ORDER, "return")
+CART: Final = "cart"
+RETURN: Final = "return"
+EVENT_NAMES: Final = (IMPRESSION, CLICK, CART, "favourite", "view", ORDER, RETURN)
 
 
 @dataclass(frozen=True)
