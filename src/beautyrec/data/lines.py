@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from beautyrec.types import BoolArray, IntArray
 
 _NEWLINE: Final = ord("\n")
 _RETURN: Final = ord("\r")
+_LONGEST: Final = 1 << 26
+_AT_ONCE: Final = 10_000
 
 Records = Iterable[tuple[IntArray, BoolArray]]
 """Parts of a file: [r] the line each record begins on, from 1, and [r] whether it is blank."""
@@ -30,6 +33,9 @@ def records(parts: Iterable[bytes], quote: str) -> Iterator[tuple[IntArray, Bool
         parts: the text in UTF-8, cut anywhere.
         quote: the quote, one character; none where it is empty.
 
+    Raises:
+        csv.Error: a record does not end within 64 MiB, as where a quote is never closed.
+
     Examples:
         >>> [(first.tolist(), blank.tolist()) for first, blank in records([b'a\n"b', b'\nc"\n\nd'], '"')]
         [([1], [False]), ([2, 4], [False, True]), ([5], [False])]
@@ -37,6 +43,8 @@ def records(parts: Iterable[bytes], quote: str) -> Iterator[tuple[IntArray, Bool
     rest, line = b"", 1
     for part in parts:
         rest += part
+        if len(rest) > _LONGEST:
+            raise csv.Error(f"no record ends within {_LONGEST} bytes, from line {line} on")
         first, blank, used = _cut(np.frombuffer(rest, np.uint8), quote)
         if used:
             yield first + line, blank
@@ -66,21 +74,23 @@ def _by_csv(path: Path, quote: str, delimiter: str) -> Iterator[tuple[IntArray, 
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
         reader = csv.reader(text, delimiter=delimiter, quotechar=quote)
-        line = 1
-        for record in reader:
-            yield np.array([line], np.int64), np.array([not record])
-            line = reader.line_num + 1
+        found = ((reader.line_num, not record) for record in reader)
+        end = 0
+        while some := list(itertools.islice(found, _AT_ONCE)):
+            ends = np.array([line for line, _ in some], np.int64)
+            yield np.concatenate([[end], ends[:-1]]) + 1, np.array([blank for _, blank in some])
+            end = int(ends[-1])
 
 
 def lines_of(
     path: Path, taken: IntArray, left: IntArray, total: int, *, header: bool, quote: str, delimiter: str
 ) -> tuple[IntArray, IntArray] | None:
-    """The lines of some records of a file.
+    """The lines of some records of a file, which is read once from its beginning to its end and not kept.
 
     Args:
         path: the file, in UTF-8.
-        taken: [t] numbers of records among those that the reader took, from 1.
-        left: [l] numbers of records that it left, from 1; these count the line of names and blank lines.
+        taken: [t] numbers of records among those that the reader took, from 1, ascending.
+        left: [l] numbers of records that it left, from 1, ascending; these count the line of names and blank lines.
         total: how many it took.
         header: whether the first record that is not blank is the line of names.
         quote: the quote, one character; none where it is empty.
@@ -94,15 +104,28 @@ def lines_of(
         ways.append(lambda: _by_csv(path, quote, delimiter))
     for way in ways:
         try:
-            first, blank = (np.concatenate(parts) for parts in zip(*way(), strict=True))
-        except csv.Error:  # a field longer than Python's reader takes
+            found = _look_up(way(), taken, left, total, header)
+        except csv.Error:  # a record longer than can be
             continue
-        wanted = ~blank
-        inside = left[left <= len(first)] - 1
-        wanted[inside] = False
-        if header:
-            wanted[int((~blank).argmax())] = False
-        lines = first[wanted]
-        if len(lines) == total and len(inside) == len(left):
-            return lines[taken - 1], first[left - 1]
+        if found is not None:
+            return found
     return None
+
+
+def _look_up(
+    parts: Records, taken: IntArray, left: IntArray, total: int, header: bool
+) -> tuple[IntArray, IntArray] | None:
+    lines_taken, lines_left = np.zeros(len(taken), np.int64), np.zeros(len(left), np.int64)
+    seen = counted = 0
+    for first, blank in parts:
+        wanted = ~blank
+        if header and wanted.any():
+            wanted[int(wanted.argmax())] = header = False
+        here = slice(*np.searchsorted(left, [seen + 1, seen + len(first) + 1]))
+        wanted[left[here] - seen - 1] = False
+        lines_left[here] = first[left[here] - seen - 1]
+        lines = first[wanted]
+        here = slice(*np.searchsorted(taken, [counted + 1, counted + len(lines) + 1]))
+        lines_taken[here] = lines[taken[here] - counted - 1]
+        seen, counted = seen + len(first), counted + len(lines)
+    return (lines_taken, lines_left) if counted == total and not (left > seen).any() else None

@@ -36,6 +36,12 @@ def _copy(con: Any, query: str, place: Path) -> None:
     con.execute(f"COPY ({query}) TO {row_sql.text(str(place))} (FORMAT parquet, COMPRESSION zstd)")
 
 
+def write_rejected(con: Any, queries: list[str], place: Path) -> None:
+    """Write rejected rows as CSV, those of one query after those of another."""
+    every = " UNION ALL ".join(f"FROM ({query})" for query in queries)
+    con.execute(f"COPY ({every}) TO {row_sql.text(str(place))} (FORMAT csv, HEADER)")
+
+
 def write_events(con: Any, staged: list[Staged], folder: Path) -> None:
     """Write the events, one folder a day, and the items that they tell of.
 

@@ -10,10 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
-
 from beautyrec.data import row_sql, schema
-from beautyrec.data.log_files import REJECTED_FOLDER, keep_others, write_events, write_table
+from beautyrec.data.log_files import REJECTED_FOLDER, keep_others, write_events, write_rejected, write_table
 from beautyrec.data.mapping import LogMapping
 from beautyrec.data.row_sql import REASON, ROW
 from beautyrec.data.source_files import SourceFile, find_files
@@ -124,10 +122,10 @@ def import_log(
         try:
             _stage_all(run, mappings, paths)
             bad = [rejected(run.con, part, run.folder) for part in run.staged]
-            result = [_summary(run, place, frame) for place, frame in enumerate(bad)]
-            _refuse_too_many(run, bad, max_rejected, out)
+            result = [_summary(run, place, query) for place, query in enumerate(bad)]
+            _refuse_too_many(run, bad, result, max_rejected, out)
             with atomic_folder(out) as temporary:
-                _write(run, bad, temporary)
+                _write(run, bad, result, temporary)
                 keep_others(out, temporary, run.tables)
             return result
         finally:
@@ -176,47 +174,49 @@ def _stage_all(run: _Run, mappings: Sequence[LogMapping], paths: list[str | Path
         reject_repeats(run.con, run.of(table))
 
 
-def _summary(run: _Run, place: int, bad: pd.DataFrame) -> Imported:
+def _summary(run: _Run, place: int, bad: str) -> Imported:
     staged = run.staged[place]
     mapping = staged.mapping
     query = f"SELECT {ROW} AS name, count(*) AS rows FROM {staged.table} WHERE {REASON} = '' GROUP BY 1 ORDER BY 1"
     ignored = {str(name): int(rows) for name, rows in run.con.execute(query).fetchall()}
-    reasons = bad["reason"].astype(str).str.replace(r"'.*?'", "...", regex=True).value_counts(sort=True)
+    quoted = row_sql.text("'.*?'")
+    query = f"SELECT regexp_replace(reason, {quoted}, '...', 'gs'), count(*) FROM ({bad}) GROUP BY 1 ORDER BY 2 DESC, 1"
+    reasons = {str(reason): int(rows) for reason, rows in run.con.execute(query).fetchall()}
+    passed_not = sum(reasons.values())
     return Imported(
         table=mapping.table,
         files=len(staged.files),
         skipped=run.skipped[place],
         read=staged.read,
-        kept=staged.read - len(bad) - sum(ignored.values()),
-        rejected=len(bad),
-        reasons={str(reason): int(rows) for reason, rows in reasons.items()},
+        kept=staged.read - passed_not - sum(ignored.values()),
+        rejected=passed_not,
+        reasons=reasons,
         ignored=ignored,
         zone=mapping.zone + ("" if mapping.time_zone else " (not given)"),
         currency=mapping.currency.name,
     )
 
 
-def _refuse_too_many(run: _Run, bad: list[pd.DataFrame], max_rejected: float, out: Path) -> None:
-    for part, frame in zip(run.staged, bad, strict=True):
-        if len(frame) > max_rejected * part.read:
-            place = out / REJECTED_FOLDER / f"{part.mapping.table}-failed.csv"
+def _refuse_too_many(run: _Run, bad: list[str], result: list[Imported], max_rejected: float, out: Path) -> None:
+    for query, part in zip(bad, result, strict=True):
+        if part.rejected > max_rejected * part.read:
+            place = out / REJECTED_FOLDER / f"{part.table}-failed.csv"
             with atomic_file(place) as temporary:
-                frame.to_csv(temporary, index=False)
-            first = frame.iloc[0]
+                write_rejected(run.con, [query], temporary)
+            name, line, reason, _ = run.con.execute(f"{query} LIMIT 1").fetchall()[0]
             raise DataError(
-                f"table {part.mapping.table}: {len(frame)} of {part.read} rows do not pass, more than "
-                f"{max_rejected:g} of them (first: {first['file']}, line {first['line']}: {first['reason']}). All lie in "
+                f"table {part.table}: {part.rejected} of {part.read} rows do not pass, more than "
+                f"{max_rejected:g} of them (first: {name}, line {line}: {reason}). All lie in "
                 f"'{place}'; the log is as it was. Correct the mapping or the files, or allow a greater share."
             )
 
 
-def _write(run: _Run, bad: list[pd.DataFrame], folder: Path) -> None:
+def _write(run: _Run, bad: list[str], result: list[Imported], folder: Path) -> None:
     for table in run.tables:
-        frames = [frame for part, frame in zip(run.staged, bad, strict=True) if part.mapping.table == table]
-        if any(map(len, frames)):
+        queries = [query for query, part in zip(bad, result, strict=True) if part.table == table and part.rejected]
+        if queries:
             (folder / REJECTED_FOLDER).mkdir(exist_ok=True)
-            frame = pd.concat([frame for frame in frames if len(frame)])
-            frame.to_csv(folder / REJECTED_FOLDER / f"{table}.csv", index=False)
+            write_rejected(run.con, queries, folder / REJECTED_FOLDER / f"{table}.csv")
         if table == "events":
             write_events(run.con, run.of(table), folder)
         else:

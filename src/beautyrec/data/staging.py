@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from beautyrec.data import row_sql, schema
 from beautyrec.data.lines import lines_of
@@ -23,6 +23,7 @@ DAY: Final = "_day"
 REJECTED: Final = ("file", "line", "reason", "row")
 """Columns of the rejected rows: name of the file; line, from 1 (of Parquet: the row), -1 where it cannot be told; what is
 wrong; the row as it came."""
+_REJECTED_TYPES: Final = "file VARCHAR, line BIGINT, reason VARCHAR, row VARCHAR"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,9 @@ class Staged:
         files: the files; their numbers are those from ``first`` on.
         first: number of the first file.
         taken: [f] rows that the reader took from each file.
-        left: the rows that the reader could not take: ``file`` (number), ``record`` (from 1), ``reason``, ``row``.
+        left: name of the table of the rows that the reader could not take: ``file`` (number), ``record`` (from 1),
+            ``reason``, ``row``.
+        read: all rows of the files.
     """
 
     mapping: LogMapping
@@ -43,12 +46,8 @@ class Staged:
     files: list[SourceFile]
     first: int
     taken: list[int]
-    left: pd.DataFrame
-
-    @property
-    def read(self) -> int:
-        """All rows of the files."""
-        return sum(self.taken) + len(self.left)
+    left: str
+    read: int
 
     def has(self, column: str) -> bool:
         """Whether the mapping fills a column of ours."""
@@ -79,9 +78,10 @@ def stage(
     """
     import duckdb
 
-    table = f"staged_{first}"
+    table, left = f"staged_{first}", f"left_{first}"
+    con.execute(f"CREATE TEMP TABLE {left} (file BIGINT, record BIGINT, reason VARCHAR, row VARCHAR)")
     con.execute(f"SET TimeZone = {row_sql.text(mapping.zone)}")
-    taken, left = [], []
+    taken = list[int]()
     for number, file in enumerate(files, first):
         relation, fields = _relation(file, mapping, folder)
         query = row_sql.checked(mapping, fields, relation, number)
@@ -93,10 +93,11 @@ def stage(
             raise SourceError(f"'{file.path}' cannot be read as {file.format}: {str(error).splitlines()[0]}") from None
         count = f"SELECT coalesce(max({ORDINAL}), 0) FROM {table} WHERE {FILE} = {number}"
         taken.append(int(con.execute(count).fetchall()[0][0]))
-        left.append(_left(con, number) if file.format != "parquet" else pd.DataFrame())
+        if file.format != "parquet":
+            _keep_left(con, left, number)
         on_file(file)
-    rows = pd.concat([pd.DataFrame(columns=["file", "record", "reason", "row"]), *left], ignore_index=True)
-    staged = Staged(mapping, table, files, first, taken, rows)
+    passed = int(con.execute(f"SELECT count(*) FROM {left}").fetchall()[0][0])
+    staged = Staged(mapping, table, files, first, taken, left, sum(taken) + passed)
     if not staged.read:
         raise SourceError(f"{len(files)} files of table {mapping.table} have no rows, the first '{files[0].path}'.")
     return staged
@@ -171,15 +172,13 @@ def _not_nan(sql: str) -> str:
     return f"nullif(CAST({sql} AS VARCHAR), 'nan')"
 
 
-def _left(con: Any, number: int) -> pd.DataFrame:
-    """The records that the reader of the last file left, one row each."""
-    query = (
-        "SELECT line AS record, string_agg(DISTINCT lower(error_type) || ': ' || error_message, '; ') AS reason, "
-        "any_value(ltrim(csv_line, chr(10) || chr(13))) AS row FROM left_rows GROUP BY line ORDER BY line"
+def _keep_left(con: Any, table: str, number: int) -> None:
+    """Keep the records that the reader of the last file left, one row each."""
+    con.execute(
+        f"INSERT INTO {table} SELECT {number}, line, string_agg(DISTINCT lower(error_type) || ': ' || error_message, '; '), "
+        "any_value(ltrim(csv_line, chr(10) || chr(13))) FROM left_rows GROUP BY line"
     )
-    frame: pd.DataFrame = con.sql(query).to_arrow_table().to_pandas()
     con.execute("DROP TABLE left_rows; DROP TABLE left_scans")
-    return frame.assign(file=number)
 
 
 def reject_repeats(con: Any, staged: list[Staged]) -> None:
@@ -215,35 +214,49 @@ def _reject(con: Any, staged: list[Staged], keys: list[str], named: tuple[str, .
     con.execute("DROP TABLE repeats")
 
 
-def rejected(con: Any, staged: Staged, folder: Path) -> pd.DataFrame:
-    """The rows of a mapping that do not pass, by file and line, in the columns `REJECTED`.
+def rejected(con: Any, staged: Staged, folder: Path) -> str:
+    """Put the rows of a mapping that do not pass into a table of the connection.
 
     Args:
         con: the DuckDB connection.
         staged: what came of the mapping's files.
         folder: where a copy in UTF-8 may lie.
+
+    Returns:
+        The query of them, by file and line, with the columns `REJECTED`.
     """
-    query = f"SELECT {FILE} AS file, {ORDINAL} AS record, {REASON} AS reason, {ROW} AS row FROM {staged.table} "
-    bad: pd.DataFrame = con.sql(query + f"WHERE {REASON} <> '' ORDER BY 1, 2").to_arrow_table().to_pandas()
-    parts = []
+    table = f"rejected_{staged.first}"
+    con.execute(f"CREATE TEMP TABLE {table} (number BIGINT, {_REJECTED_TYPES})")
+    took = f"SELECT {ORDINAL} AS record, {REASON} AS reason, {ROW} AS row FROM {staged.table} WHERE {REASON} <> '' AND {FILE} = "
+    passed = f"SELECT record, reason, row FROM {staged.left} WHERE file = "
     for number, file in enumerate(staged.files, staged.first):
-        taken, left = bad[bad["file"] == number], staged.left[staged.left["file"] == number]
-        if len(taken) or len(left):
-            lines = _lines(file, staged, staged.taken[number - staged.first], taken, left, folder)
-            both = pd.concat([taken, left]) if len(left) else taken
-            parts.append(both.assign(line=lines, file=file.name).sort_values("line", kind="stable"))
-    if not parts:
-        return pd.DataFrame(columns=list(REJECTED))
-    return pd.concat(parts, ignore_index=True)[list(REJECTED)]
+        sources = (f"{took}{number}", f"{passed}{number}")
+        records = [_records(con, source) for source in sources]
+        if any(map(len, records)):
+            lines = _lines(file, staged, staged.taken[number - staged.first], records, folder)
+            for source, record, line in zip(sources, records, lines, strict=True):
+                con.register("found_lines", pa.table({"record": record, "line": line}))
+                con.execute(
+                    f"INSERT INTO {table} SELECT {number}, {row_sql.text(file.name)}, line, reason, row "
+                    f"FROM ({source}) JOIN found_lines USING (record)"
+                )
+                con.unregister("found_lines")
+    return f"SELECT {', '.join(REJECTED)} FROM {table} ORDER BY number, line, reason"
+
+
+def _records(con: Any, query: str) -> IntArray:
+    """The numbers of the records of a query, ascending."""
+    found = con.execute(f"SELECT record FROM ({query}) ORDER BY record").fetchnumpy()["record"]
+    return np.asarray(found, dtype=np.int64)
 
 
 def _lines(
-    file: SourceFile, staged: Staged, total: int, taken: pd.DataFrame, left: pd.DataFrame, folder: Path
-) -> IntArray:
-    """The lines of rejected records: first those that the reader took, then those that it left."""
-    took, passed = taken["record"].to_numpy(np.int64), left["record"].to_numpy(np.int64)
+    file: SourceFile, staged: Staged, total: int, records: list[IntArray], folder: Path
+) -> tuple[IntArray, IntArray]:
+    """The lines of rejected records: of those that the reader took, and of those that it left."""
+    took, passed = records
     if file.format == "parquet":
-        return took
+        return took, passed
     form = staged.mapping.csv
     text = file.format == "csv"
     lines = lines_of(
@@ -255,4 +268,4 @@ def _lines(
         quote=form.quote if text else "",
         delimiter=delimiter(file, form),
     )
-    return np.full(len(took) + len(passed), -1) if lines is None else np.concatenate(lines)
+    return (np.full(len(took), -1), np.full(len(passed), -1)) if lines is None else lines
