@@ -22,6 +22,7 @@ ITEM_PREFIX: Final = "_item_"
 CURRENCY: Final = "_currency"
 UNIQUE: Final = "_unique"
 _FIRST_TIME, _LAST_TIME = "1900-01-01 00:00:00+00", "2262-01-01 00:00:00+00"
+_ZONE_AT_END: Final = r"([0-9]\s*Z|\s(UTC|GMT)|\s[A-Za-z_]+/[A-Za-z_/]+)$"
 _WHOLE: Final = r"\s*[+-]?[0-9]+(\.0*)?\s*"
 
 
@@ -189,8 +190,10 @@ def _time(raw: str, mapping: LogMapping) -> str:
     elif form:
         moment = f"try_strptime({raw}, {text(form)})"
         moment = moment if "%z" in form or "%Z" in form else f"timezone({text(mapping.zone)}, {moment})"
-    else:
-        moment = f"try_cast({raw} AS TIMESTAMPTZ)"  # in the zone of the session, which is that of the mapping
+    else:  # in the zone of the session, which is that of the mapping; CST and its like are several zones, so they are none
+        moment = f"try_cast({raw} AS TIMESTAMPTZ)"
+        moment = f"CASE WHEN right({raw}, 1) BETWEEN '0' AND '9' THEN {moment} "
+        moment += f"WHEN regexp_matches({raw}, {text(_ZONE_AT_END)}) THEN try_cast({raw} AS TIMESTAMPTZ) END"
     return moment
 
 

@@ -20,10 +20,10 @@ from beautyrec.errors import SchemaError, SourceError
 from beautyrec.types import IntArray
 
 DAY: Final = "_day"
-REJECTED: Final = ("file", "line", "reason", "row")
+REJECTED: Final = ("file", "line", "reason", "text")
 """Columns of the rejected rows: name of the file; line, from 1 (of Parquet: the row), -1 where it cannot be told; what is
 wrong; the row as it came."""
-_REJECTED_TYPES: Final = "file VARCHAR, line BIGINT, reason VARCHAR, row VARCHAR"
+_REJECTED_TYPES: Final = "file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR"
 
 
 @dataclass(frozen=True, eq=False)
