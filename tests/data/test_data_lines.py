@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beautyrec.data.lines import lines_of, records
+from beautyrec.data.lines import TextForm, lines_of, records
 
 
 def by_hand(text):
@@ -49,14 +49,8 @@ def test_without_a_quote_every_line_is_a_record():
     assert found == [1, 2, 3]
 
 
-def ask(path, taken, left, total, **options):
-    return lines_of(
-        path,
-        np.array(taken),
-        np.array(left, np.int64),
-        total,
-        **({"header": True, "quote": '"', "delimiter": ","} | options),
-    )
+def ask(path, taken, left, total):
+    return lines_of(path, TextForm(True, '"', ","), np.array(taken), np.array(left, np.int64), total)
 
 
 def test_lines_of_taken_and_left_records(tmp_path):
@@ -79,3 +73,10 @@ def test_no_lines_where_the_counts_do_not_agree(tmp_path, total):
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n1,2\n3,4\n")
     assert ask(path, [1], [], total) is None
+
+
+def test_a_quote_that_is_never_closed_gives_no_lines_and_no_endless_search(tmp_path, monkeypatch):
+    monkeypatch.setattr("beautyrec.data.lines._LONGEST", 1 << 10)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n1,"' + b"x\n" * 200_000)
+    assert ask(path, [1], [], 1) is None

@@ -131,6 +131,44 @@ def test_lines_are_right_behind_line_ends_in_fields_blank_lines_and_damaged_rows
     assert bad["line"].tolist() == [5, 6, 7]
 
 
+csv_rows = st.lists(
+    st.sampled_from(
+        [
+            ("show,2026-03-01 10:00:00,u1,a", None),
+            ('show,2026-03-01 10:00:00,"u\n\n1",a', None),
+            ('show,2026-03-01 10:00:00,"u""1",a', None),
+            ("", ""),
+            ("jump,2026-03-01 10:00:00,u1,a", "event"),
+            ('show,2026-03-01 10:00:00,"",a', "user_id"),
+            ('show,"never\n",u1,a', "ts"),
+            ("show,2026-03-01 10:00:00,u1", "missing columns"),
+            ("show,2026-03-01 10:00:00,u1,a,b,c", "too many columns"),
+        ]
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(csv_rows, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_every_rejected_row_has_its_line(tmp_path_factory, rows, end, closed, named):
+    folder = tmp_path_factory.mktemp("lines")
+    rows = [("show,2026-03-01 10:00:00,u1,a", None), *rows]
+    lines = ([HEAD.strip()] if named else []) + [row for row, _ in rows]
+    text = end.join(lines) + (end if closed else "")
+    (folder / "events.csv").write_bytes(text.encode())
+    wanted, line = [], 2 if named else 1
+    for row, reason in rows:
+        wanted += [(line, reason)] if reason else []
+        line += 1 + row.count("\n")
+    mapping = MAPPING if named else replace(MAPPING, csv=CsvForm(header=("act", "t", "u", "i")))
+    (said,) = import_log([mapping], [folder / "events.csv"], folder / "log", max_rejected=1.0, threads=1)
+    bad = rejected(folder / "log")
+    assert bad["line"].tolist() == [line for line, _ in wanted]
+    assert all(found.startswith(reason) for found, (_, reason) in zip(bad["reason"], wanted, strict=True))
+    assert said.kept == sum(reason is None for _, reason in rows)
+
+
 def test_bytes_that_are_no_utf8_are_one_rejected_row(tmp_path):
     _, bad, said = bring((HEAD + GOOD).encode() + b"show,2026-03-01 10:00:00,\xff\xfe,a\n" + GOOD.encode(), tmp_path)
     assert bad["line"].tolist() == [3]

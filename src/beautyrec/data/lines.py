@@ -7,7 +7,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,19 @@ _AT_ONCE: Final = 10_000
 
 Records = Iterable[tuple[IntArray, BoolArray]]
 """Parts of a file: [r] the line each record begins on, from 1, and [r] whether it is blank."""
+
+
+class TextForm(NamedTuple):
+    """How the records of a text stand in it."""
+
+    header: bool
+    """Whether the first record that is not blank is the line of names."""
+
+    quote: str
+    """The quote, one character; none where it is empty."""
+
+    delimiter: str
+    """What stands between fields."""
 
 
 def records(parts: Iterable[bytes], quote: str) -> Iterator[tuple[IntArray, BoolArray]]:
@@ -69,11 +82,11 @@ def _cut(text: np.typing.NDArray[np.uint8], quote: str) -> tuple[IntArray, BoolA
     return np.searchsorted(newline, starts).astype(np.int64), blank, int(ends[-1]) + 1
 
 
-def _by_csv(path: Path, quote: str, delimiter: str) -> Iterator[tuple[IntArray, BoolArray]]:
+def _by_csv(path: Path, form: TextForm) -> Iterator[tuple[IntArray, BoolArray]]:
     """The records as Python's reader has them, one by one: slow, and right where quotes stand inside of fields."""
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
-        reader = csv.reader(text, delimiter=delimiter, quotechar=quote)
+        reader = csv.reader(text, delimiter=form.delimiter, quotechar=form.quote)
         found = ((reader.line_num, not record) for record in reader)
         end = 0
         while some := list(itertools.islice(found, _AT_ONCE)):
@@ -83,28 +96,26 @@ def _by_csv(path: Path, quote: str, delimiter: str) -> Iterator[tuple[IntArray, 
 
 
 def lines_of(
-    path: Path, taken: IntArray, left: IntArray, total: int, *, header: bool, quote: str, delimiter: str
+    path: Path, form: TextForm, taken: IntArray, left: IntArray, total: int
 ) -> tuple[IntArray, IntArray] | None:
     """The lines of some records of a file, which is read once from its beginning to its end and not kept.
 
     Args:
         path: the file, in UTF-8.
+        form: how its records stand in it.
         taken: [t] numbers of records among those that the reader took, from 1, ascending.
         left: [l] numbers of records that it left, from 1, ascending; these count the line of names and blank lines.
         total: how many it took.
-        header: whether the first record that is not blank is the line of names.
-        quote: the quote, one character; none where it is empty.
-        delimiter: what stands between fields.
 
     Returns:
         [t] and [l] lines, from 1; None where the records of the file are not those that the reader saw.
     """
-    ways: list[Callable[[], Records]] = [lambda: records(blocks(path), quote)]
-    if quote:
-        ways.append(lambda: _by_csv(path, quote, delimiter))
+    ways: list[Callable[[], Records]] = [lambda: records(blocks(path), form.quote)]
+    if form.quote:
+        ways.append(lambda: _by_csv(path, form))
     for way in ways:
         try:
-            found = _look_up(way(), taken, left, total, header)
+            found = _look_up(way(), taken, left, total, form.header)
         except csv.Error:  # a record longer than can be
             continue
         if found is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from beautyrec.data import row_sql, schema
-from beautyrec.data.lines import lines_of
+from beautyrec.data.lines import TextForm, lines_of
 from beautyrec.data.mapping import LogMapping
 from beautyrec.data.row_sql import FILE, ITEM_PREFIX, ORDINAL, REASON, ROW
 from beautyrec.data.source_files import SourceFile, column_names, delimiter, in_utf8
@@ -259,13 +259,7 @@ def _lines(
         return took, passed
     form = staged.mapping.csv
     text = file.format == "csv"
-    lines = lines_of(
-        in_utf8(file, form.encoding, folder) if text else file.path,
-        took,
-        passed,
-        total,
-        header=text and not form.header,
-        quote=form.quote if text else "",
-        delimiter=delimiter(file, form),
-    )
+    path = in_utf8(file, form.encoding, folder) if text else file.path
+    stands = TextForm(text and not form.header, form.quote if text else "", delimiter(file, form))
+    lines = lines_of(path, stands, took, passed, total)
     return (np.full(len(took), -1), np.full(len(passed), -1)) if lines is None else lines
