@@ -443,6 +443,17 @@ def test_twice_the_same_import_gives_the_same_bytes_with_any_number_of_threads(t
     assert ids.tolist() == list(range(9000))
 
 
+def test_progress_goes_up_to_the_end(tmp_path):
+    random_shop(tmp_path / "shop", rows=100)
+    calls = list[tuple[int, int]]()
+    import_log([MAPPING], [tmp_path / "shop"], tmp_path / "log", on_progress=lambda *done: calls.append(done))
+    done = [part for part, _ in calls]
+    assert len({total for _, total in calls}) == 1
+    assert done == sorted(done)
+    assert len(done) == 3 + 3  # files, days
+    assert done[-1] == calls[0][1]
+
+
 def test_more_rejected_rows_than_allowed_fail_and_leave_the_log(tmp_path):
     bring(HEAD + GOOD, tmp_path)
     before = digest(tmp_path / "log")
@@ -505,7 +516,7 @@ def test_what_is_wrong_with_files_is_said(tmp_path):
         bring(HEAD, tmp_path, name="events.dat")
     with pytest.raises(SourceError, match="there is no 'utf-99'"):
         bring(HEAD, tmp_path, replace(MAPPING, csv=CsvForm(encoding="utf-99")))
-    with pytest.raises(DataError, match="no row is left"):
+    with pytest.raises(DataError, match="of 1 rows none is left: 1 are rejected, most of them as event"):
         bring(HEAD + "jump,,,\n", tmp_path)
     assert not (tmp_path / "log").exists()
 

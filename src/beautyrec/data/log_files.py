@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,6 @@ from beautyrec.data import row_sql, schema
 from beautyrec.data.parquet import read_parquet
 from beautyrec.data.row_sql import FILE, ITEM_PREFIX, ORDINAL, REASON
 from beautyrec.data.staging import DAY, Staged
-from beautyrec.errors import DataError
 
 REJECTED_FOLDER: Final = "rejected"
 _IN_ORDER: Final = f"{schema.TS}, {FILE}, {ORDINAL}"
@@ -42,26 +42,23 @@ def write_rejected(con: Any, queries: list[str], place: Path) -> None:
     con.execute(f"COPY ({every}) TO {row_sql.text(str(place))} (FORMAT csv, HEADER)")
 
 
-def write_events(con: Any, staged: list[Staged], folder: Path) -> None:
-    """Write the events, one folder a day, and the items that they tell of.
-
-    Raises:
-        DataError: there are none.
-    """
+def write_events(con: Any, staged: list[Staged], folder: Path, on_rows: Callable[[int], None]) -> None:
+    """Write the events, one folder a day, and the items that they tell of; ``on_rows`` gets the rows of each day."""
     days = con.execute(f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1").fetchall()
     offsets = accumulate((rows for _, rows in days), initial=0)
     columns = [column for column in _columns(staged) if column not in (schema.EVENT_ID, schema.AVAILABLE_AT)]
     late = f"coalesce({schema.AVAILABLE_AT}, {schema.TS})" if schema.AVAILABLE_AT in _columns(staged) else schema.TS
     chosen = ", ".join([*(row_sql.name(column) for column in columns), f"{late} AS {schema.AVAILABLE_AT}"])
     numbered = schema.EVENT_ID not in _columns(staged)
-    for (day, _), offset in zip(days, offsets, strict=False):
+    for (day, rows), offset in zip(days, offsets, strict=False):
         key = f"{offset} + row_number() OVER () - 1" if numbered else schema.EVENT_ID
-        rows = f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"
+        sorted_rows = (
+            f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"
+        )
         place = folder / "events.parquet" / f"day={day}"
         place.mkdir(parents=True)
-        _copy(con, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({rows})", place / "part-0.parquet")
-    if not days:
-        raise DataError("table events: no row is left. Every one is ignored or rejected: correct the mapping.")
+        _copy(con, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({sorted_rows})", place / "part-0.parquet")
+        on_rows(rows)
     for part in staged:
         if part.mapping.items is not None:
             _write_items(con, part, folder)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -62,6 +62,7 @@ class _Run:
     on_progress: Progress | None
     staged: list[Staged] = field(default_factory=list)
     skipped: list[list[str]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
     def of(self, table: str) -> list[Staged]:
         return [part for part in self.staged if part.mapping.table == table]
@@ -98,7 +99,7 @@ def import_log(
         max_rejected: the greatest share of a mapping's rows that may be rejected.
         memory_limit: what DuckDB may use; work beyond it is put on the disk beside ``out``.
         threads: how many; as many as there are cores where it is None.
-        on_progress: called with bytes of the files read, and all bytes.
+        on_progress: called with the work done, and all of it: bytes read, then as much again as events are written.
 
     Returns:
         One entry a mapping.
@@ -124,6 +125,7 @@ def import_log(
             bad = [rejected(run.con, part, run.folder) for part in run.staged]
             result = [_summary(run, place, query) for place, query in enumerate(bad)]
             _refuse_too_many(run, bad, result, max_rejected, out)
+            _refuse_none(result)
             with atomic_folder(out) as temporary:
                 _write(run, bad, result, temporary)
                 keep_others(out, temporary, run.tables)
@@ -134,7 +136,7 @@ def import_log(
 
 def _check_mappings(mappings: Sequence[LogMapping]) -> None:
     if not mappings:
-        raise ConfigError("there is no mapping. Name one at least.")
+        raise ConfigError("there is no mapping. Name one at least (--mapping).")
     filling = [mapping for mapping in mappings if mapping.items is not None]
     if len(filling) > 1 or (filling and any(mapping.table == "items" for mapping in mappings)):
         raise ConfigError("more than one mapping fills the table items. Leave [items] out of the mappings of events.")
@@ -164,8 +166,9 @@ def _stage_all(run: _Run, mappings: Sequence[LogMapping], paths: list[str | Path
     def on_file(file: SourceFile) -> None:
         done.append(sizes[file.path])
         if run.on_progress is not None:
-            run.on_progress(sum(done), total)
+            run.on_progress(sum(done), 2 * total)
 
+    run.sizes.extend(sizes[file.path] for files, _ in chosen for file in files)
     numbers = accumulate((len(files) for files, _ in chosen), initial=0)
     for mapping, (files, skipped), first in zip(mappings, chosen, numbers, strict=False):
         run.staged.append(stage(run.con, mapping, files, first, run.folder, on_file))
@@ -211,6 +214,30 @@ def _refuse_too_many(run: _Run, bad: list[str], result: list[Imported], max_reje
             )
 
 
+def _refuse_none(result: list[Imported]) -> None:
+    events = [part for part in result if part.table == "events"]
+    if events and not any(part.kept for part in events):
+        reasons = [reason for part in events for reason in part.reasons]
+        most = f", most of them as {reasons[0]}" if reasons else ""
+        raise DataError(
+            f"table events: of {sum(part.read for part in events)} rows none is left: "
+            f"{sum(part.rejected for part in events)} are rejected{most}, the others ignored. Correct the mapping."
+        )
+
+
+def _counter(run: _Run, result: list[Imported]) -> Callable[[int], None]:
+    """What tells the progress of events that are written."""
+    total, kept = sum(run.sizes), sum(part.kept for part in result if part.table == "events")
+    written = list[int]()
+
+    def on_rows(rows: int) -> None:
+        written.append(rows)
+        if run.on_progress is not None:
+            run.on_progress(total + total * sum(written) // kept, 2 * total)
+
+    return on_rows
+
+
 def _write(run: _Run, bad: list[str], result: list[Imported], folder: Path) -> None:
     for table in run.tables:
         queries = [query for query, part in zip(bad, result, strict=True) if part.table == table and part.rejected]
@@ -218,6 +245,6 @@ def _write(run: _Run, bad: list[str], result: list[Imported], folder: Path) -> N
             (folder / REJECTED_FOLDER).mkdir(exist_ok=True)
             write_rejected(run.con, queries, folder / REJECTED_FOLDER / f"{table}.csv")
         if table == "events":
-            write_events(run.con, run.of(table), folder)
+            write_events(run.con, run.of(table), folder, _counter(run, result))
         else:
             write_table(run.con, run.of(table), folder)
