@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from beautyrec.data.attribution import attribute, first_touch, last_touch
+from beautyrec.data.attribution import attribute, first_touch, last_touch, order_known_at
 from beautyrec.data.log import EventLog
 from beautyrec.engine import Engine
 from beautyrec.errors import DataError
@@ -125,6 +125,25 @@ def test_each_event_counts_once_whatever_the_rooms_and_the_order_of_the_rows(eng
     assert again[["event_id", *COLUMNS]].equals(found[["event_id", *COLUMNS]])
     paid = sum((row[5] or 0.0) * (1 if row[6] is None else row[6]) for row in rows if row[0] == "order")
     assert found["revenue"].sum() <= paid + 1e-9
+
+
+def test_an_order_is_known_when_the_first_of_its_impression_was(engine, rng):
+    rows = [
+        (["impression", "order"][kind], second, user, item, None, 2.0, None)
+        for kind, second, user, item in rng.integers(0, [2, 40, 5, 2], (300, 4)).tolist()
+    ]
+    late = pd.to_timedelta(rng.integers(0, 50, len(rows)), unit="s")
+    events = frame(rows).assign(available_at=lambda given: given["ts"] + late)
+    log = EventLog.from_frames(events, ITEMS, engine=engine)
+    found = engine.frame(order_known_at(log.events, f"{WINDOW}s").order_by("event_id"))
+    wanted = {}
+    for place, row in enumerate(rows):
+        taker = taker_of(rows, row) if row[0] == "order" else None
+        if taker is not None:
+            known = events["available_at"].iloc[place]
+            wanted[taker] = min(known, wanted.get(taker, known))
+    assert dict(zip(found["event_id"], found["order_known_at"], strict=True)) == wanted
+    assert len(wanted) > 20
 
 
 def test_an_order_in_one_room_goes_to_the_impression_in_another(engine):

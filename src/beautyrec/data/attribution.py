@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from beautyrec.data.schema import (
+    AVAILABLE_AT,
     CART,
     CARTED,
     CLICK,
@@ -72,19 +73,39 @@ def attribute(events: Any, window: Length, touch: Touch = last_touch, return_win
         ``revenue`` and ``refunded``, the sums of price x quantity over its orders and returns.
     """
     shown = events.filter(events[EVENT] == IMPRESSION)
-    impressions = shown.select(REQUEST_ID, USER_ID, ITEM_ID, impression_id=EVENT_ID, impression_ts=TS)
     touches = events.filter(events[EVENT].isin([CLICK, CART, ORDER]))
     named = events.filter((events[EVENT] == RETURN) & ~events[REQUEST_ID].isnull())
-    taken = _first(_qualifying(impressions, touches, named, length(window)), touch)
+    taken = _first(_qualifying(shown, touches, named, length(window)), touch)
     outcome = _outcomes(_union(taken, _returns(events, taken, length(return_window))))
     joined = shown.select(EVENT_ID).left_join(outcome, shown[EVENT_ID] == outcome.impression_id)
     flags = {name: joined[name].fill_null(False) for name in (CLICKED, CARTED, ORDERED, RETURNED)}
     return joined.select(EVENT_ID, **flags, **{name: joined[name].fill_null(0.0) for name in (REVENUE, REFUNDED)})
 
 
-def _qualifying(impressions: Any, touches: Any, named: Any, window: timedelta) -> Any:
-    """Each event with each impression that may have it."""
-    by_request = _union(touches.filter(~touches[REQUEST_ID].isnull()), named)
+def order_known_at(events: Any, window: Length, touch: Touch = last_touch) -> Any:
+    """When the first order of each impression became known, by the attribution of :func:`attribute`.
+
+    Args:
+        events: Ibis table of events.
+        window: as in :func:`attribute`.
+        touch: as in :func:`attribute`.
+
+    Returns:
+        Ibis table of one row an impression that has an order: ``event_id`` and ``order_known_at``.
+    """
+    shown = events.filter(events[EVENT] == IMPRESSION)
+    orders = events.filter(events[EVENT] == ORDER)
+    taken = _first(_qualifying(shown, orders, None, length(window)), touch)
+    known = events.select(EVENT_ID, AVAILABLE_AT)
+    joined = taken.join(known, taken.touch_id == known[EVENT_ID])
+    return joined.group_by(**{EVENT_ID: joined.impression_id}).aggregate(order_known_at=joined[AVAILABLE_AT].min())
+
+
+def _qualifying(shown: Any, touches: Any, named: Any | None, window: timedelta) -> Any:
+    """Each event with each impression that may have it; ``named`` are further events that name their request."""
+    impressions = shown.select(REQUEST_ID, USER_ID, ITEM_ID, impression_id=EVENT_ID, impression_ts=TS)
+    by_request = touches.filter(~touches[REQUEST_ID].isnull())
+    by_request = by_request if named is None else _union(by_request, named)
     by_user = touches.filter(touches[REQUEST_ID].isnull())
     in_window = [
         by_user[USER_ID] == impressions[USER_ID],

@@ -60,12 +60,12 @@ CARTED: Final = "carted"
 RETURNED: Final = "returned"
 REFUNDED: Final = "refunded"
 
+CART: Final = "cart"
+RETURN: Final = "return"
 IMPRESSION: Final = "impression"
 CLICK: Final = "click"
 ORDER: Final = "order"
-CART: Final = "cart"
-RETURN: Final = "return"
-EVENT_NAMES: Final = (IMPRESSION, CLICK, CART, "favourite", "view", ORDER, RETURN)
+EVENT_NAMES: Final = (IMPRESSION, CLICK, "cart", "favourite", "view", ORDER, "return")
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     schema.POLICY: "name of the logging policy",
     schema.PRICE: "of one piece, in the currency of the log",
     schema.QUANTITY: "pieces; one where it is not given",
-    "rating": "what a review gives",
+    "rating": "what a review gives: on the order, or on an event `review` of its own",
     schema.TITLE: "name of the product",
     schema.BRAND: "its brand",
     schema.CATEGORY: "its category",
