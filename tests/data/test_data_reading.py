@@ -336,6 +336,16 @@ def test_a_file_without_names_with_another_delimiter_and_encoding(tmp_path):
     assert bad["line"].tolist() == [2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_byte_order_mark_is_no_part_of_a_name_or_a_value(tmp_path, encoding, named):
+    form = CsvForm(header=() if named else ("act", "t", "u", "i"), encoding=encoding)
+    text = (HEAD if named else "") + GOOD.replace("u1", "ü") + "jump,,,\n"
+    found, bad, _ = bring(text.encode(encoding), tmp_path, replace(MAPPING, csv=form))
+    assert found[["event", "user_id"]].to_numpy().tolist() == [["impression", "ü"]]
+    assert bad["line"].tolist() == [3 if named else 2]
+
+
 def test_a_folder_with_partitions_packed_files_and_others(tmp_path):
     shop = tmp_path / "shop"
     for day in ("2026-03-01", "2026-03-02"):

@@ -14,7 +14,7 @@ from beautyrec.data import schema
 from beautyrec.data.kinds import ID, INTEGER, NUMBER, TEXT, TIME
 from beautyrec.data.mapping import EPOCHS, MONEY, LogMapping
 
-ORDINAL: Final = "_n"
+ORDINAL: Final = "_ordinal"
 REASON: Final = "_reason"
 ROW: Final = "_row"
 FILE: Final = "_file"
