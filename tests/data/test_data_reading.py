@@ -453,6 +453,16 @@ def test_twice_the_same_import_gives_the_same_bytes_with_any_number_of_threads(t
     assert ids.tolist() == list(range(9000))
 
 
+def test_a_log_that_is_sorted_first_is_the_same(tmp_path, monkeypatch):
+    random_shop(tmp_path / "shop")
+    sorted_first = []
+    for limit in (1e9, 0):
+        monkeypatch.setattr("beautyrec.data.log_files._SCATTERED", limit)
+        import_log([MAPPING], [tmp_path / "shop"], tmp_path / "log", threads=2)
+        sorted_first.append(digest(tmp_path / "log"))
+    assert sorted_first[0] == sorted_first[1]
+
+
 def test_progress_goes_up_to_the_end(tmp_path):
     random_shop(tmp_path / "shop", rows=100)
     calls = list[tuple[int, int]]()

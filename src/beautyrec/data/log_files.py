@@ -16,6 +16,10 @@ from beautyrec.data.row_sql import FILE, ITEM_PREFIX, ORDINAL, REASON
 from beautyrec.data.staging import DAY, Staged
 
 REJECTED_FOLDER: Final = "rejected"
+_BLOCK: Final = 122_880
+"""Rows of which DuckDB keeps the least and the greatest day."""
+_SCATTERED: Final = 3
+"""Rows are sorted first where there are more pairs of a block and a day than this, for each block and each day."""
 _IN_ORDER: Final = f"{schema.TS}, {FILE}, {ORDINAL}"
 
 
@@ -26,9 +30,9 @@ def _columns(staged: list[Staged]) -> list[str]:
     return [column for column in names if column in given] + sorted(given - set(names))
 
 
-def _rows(staged: list[Staged], day: str = "") -> str:
+def _rows(staged: list[Staged]) -> str:
     """SQL of the rows that pass."""
-    where = f"WHERE {REASON} IS NULL {day}"
+    where = f"WHERE {REASON} IS NULL"
     return " UNION ALL BY NAME ".join(f"SELECT * FROM {part.table} {where}" for part in staged)
 
 
@@ -44,7 +48,8 @@ def write_rejected(con: Any, queries: list[str], place: Path) -> None:
 
 def write_events(con: Any, staged: list[Staged], folder: Path, on_rows: Callable[[int], None]) -> None:
     """Write the events, one folder a day, and the items that they tell of; ``on_rows`` gets the rows of each day."""
-    days = con.execute(f"SELECT {DAY}, count(*) FROM ({_rows(staged)}) GROUP BY 1 ORDER BY 1").fetchall()
+    source = _near_each_other(con, _rows(staged))
+    days = con.execute(f"SELECT {DAY}, count(*) FROM ({source}) GROUP BY 1 ORDER BY 1").fetchall()
     offsets = accumulate((rows for _, rows in days), initial=0)
     columns = [column for column in _columns(staged) if column not in (schema.EVENT_ID, schema.AVAILABLE_AT)]
     late = f"coalesce({schema.AVAILABLE_AT}, {schema.TS})" if schema.AVAILABLE_AT in _columns(staged) else schema.TS
@@ -52,9 +57,7 @@ def write_events(con: Any, staged: list[Staged], folder: Path, on_rows: Callable
     numbered = schema.EVENT_ID not in _columns(staged)
     for (day, rows), offset in zip(days, offsets, strict=False):
         key = f"{offset} + row_number() OVER () - 1" if numbered else schema.EVENT_ID
-        sorted_rows = (
-            f"SELECT * FROM ({_rows(staged, f'AND {DAY} = DATE {row_sql.text(str(day))}')}) ORDER BY {_IN_ORDER}"
-        )
+        sorted_rows = f"SELECT * FROM ({source}) WHERE {DAY} = DATE {row_sql.text(str(day))} ORDER BY {_IN_ORDER}"
         place = folder / "events.parquet" / f"day={day}"
         place.mkdir(parents=True)
         _copy(con, f"SELECT {key} AS {schema.EVENT_ID}, {chosen} FROM ({sorted_rows})", place / "part-0.parquet")
@@ -62,6 +65,21 @@ def write_events(con: Any, staged: list[Staged], folder: Path, on_rows: Callable
     for part in staged:
         if part.mapping.items is not None:
             _write_items(con, part, folder)
+
+
+def _near_each_other(con: Any, rows: str) -> str:
+    """SQL of the rows, such that those of a day lie near each other and can be had without a look at all the others.
+
+    A shop's log mostly has them so. Where it does not, as in a file sorted by user, they are sorted once.
+    """
+    found = f"SELECT DISTINCT {FILE} AS file, {ORDINAL} // {_BLOCK} AS block, {DAY} AS day FROM ({rows})"
+    pairs, blocks, days = con.execute(
+        f"SELECT count(*), count(DISTINCT (file, block)), count(DISTINCT day) FROM ({found})"
+    ).fetchall()[0]
+    if pairs <= _SCATTERED * (blocks + days):
+        return rows
+    con.execute(f"CREATE OR REPLACE TEMP TABLE in_order AS SELECT * FROM ({rows}) ORDER BY {_IN_ORDER}")
+    return "SELECT * FROM in_order"
 
 
 def _write_items(con: Any, part: Staged, folder: Path) -> None:
