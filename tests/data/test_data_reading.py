@@ -247,6 +247,14 @@ def test_parquet_keeps_its_times_and_nested_values_and_counts_its_rows(tmp_path)
     assert bad[["line", "reason"]].to_numpy().tolist() == [[2, "user_id is missing"]]
 
 
+def test_nan_is_a_gap_among_numbers_and_a_word_among_texts(tmp_path):
+    pd.DataFrame({"i": ["a", "b"], "name": ["nan", None], "p": [np.nan, 2.5]}).to_parquet(tmp_path / "items.parquet")
+    mapping = LogMapping({"item_id": "i", "title": "name", "price": "p"}, "items")
+    import_log([mapping], [tmp_path / "items.parquet"], tmp_path / "log")
+    found = pq.read_table(tmp_path / "log" / "items.parquet").to_pylist()
+    assert found == [{"item_id": "a", "title": "nan", "price": None}, {"item_id": "b", "title": None, "price": 2.5}]
+
+
 @pytest.mark.parametrize(
     ("form", "text", "moment"),
     [

@@ -85,8 +85,8 @@ def import_log(
 ) -> list[Imported]:
     """Write the tables that the mappings fill to a folder that :meth:`beautyrec.EventLog.read` reads.
 
-    Events are partitioned by day (of ``ts`` in the zone of the first mapping of events), sorted by time, and at the same
-    time by the name of the file and the line. Where no mapping gives ``event_id`` they are numbered in that order. Files
+    Events are partitioned by day (of ``ts``, in the zone of their mapping), sorted by time, and at the same time by
+    the name of the file and the line. Where no mapping gives ``event_id`` they are numbered in that order. Files
     are Parquet (zstd). The tables that no mapping fills stay as they were. The same files and mappings give the same
     bytes. Until the end nothing changes in ``out``; then it changes at once.
 

@@ -116,7 +116,7 @@ def _relation(file: SourceFile, mapping: LogMapping, folder: Path) -> tuple[str,
     if file.format == "parquet":
         rows = f"SELECT *, file_row_number + 1 AS {ORDINAL} FROM read_parquet({row_sql.text(_plain(file.path))}, "
         rows += "file_row_number = true, hive_partitioning = false)"
-        return rows, {column: f"CAST({_not_nan(place or '')} AS VARCHAR)" for column, place in found.items()}
+        return rows, {column: _as_text(place or "") for column, place in found.items()}
     path = in_utf8(file, mapping.csv.encoding, folder)
     columns = ", ".join(f"{row_sql.text(column)}: 'VARCHAR'" for column in names)
     quote = row_sql.text(mapping.csv.quote)
@@ -167,9 +167,10 @@ def _place(column: str, names: list[str], file: SourceFile) -> str | None:
     return None
 
 
-def _not_nan(sql: str) -> str:
-    """NaN in a column of floats is a gap."""
-    return f"nullif(CAST({sql} AS VARCHAR), 'nan')"
+def _as_text(sql: str) -> str:
+    """A column of a Parquet file as text; NaN in a column of floats is a gap."""
+    plain = f"CAST({sql} AS VARCHAR)"
+    return f"CASE WHEN typeof({sql}) IN ('FLOAT', 'DOUBLE') THEN nullif({plain}, 'nan') ELSE {plain} END"
 
 
 def _keep_left(con: Any, table: str, number: int) -> None:
