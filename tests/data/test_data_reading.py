@@ -561,6 +561,12 @@ def test_mappings_that_do_not_go_together(tmp_path):
         import_log([], [tmp_path], tmp_path / "log")
     with pytest.raises(ConfigError, match="fills the table items"):
         import_log([MAPPING, LogMapping({"item_id": "i"}, "items")], [tmp_path], tmp_path / "log")
+    with pytest.raises(ConfigError, match="'item_id' is there in some mappings only"):
+        import_log(
+            [LogMapping(COLUMNS), LogMapping({"item_id": "i"}, "items", integer_ids=("item_id",))],
+            [tmp_path],
+            tmp_path / "log",
+        )
     with pytest.raises(ConfigError, match="event_id"):
         import_log(
             [replace(MAPPING, items=None), LogMapping(COLUMNS | {"event_id": "id"})], [tmp_path], tmp_path / "log"

@@ -109,7 +109,8 @@ def import_log(
         SchemaError: a file lacks a column.
         DataError: more than ``max_rejected`` of a mapping's rows do not pass. They lie in ``rejected/TABLE-failed.csv``,
             and the tables are as they were.
-        ConfigError: there is no mapping, or two ways to fill the table ``items``.
+        ConfigError: there is no mapping, or they do not go together: an id is integer in one and text in another, two fill
+            the table ``items`` in two ways.
     """
     out = Path(out)
     _check_mappings(mappings)
@@ -143,6 +144,11 @@ def _check_mappings(mappings: Sequence[LogMapping]) -> None:
     given = {schema.EVENT_ID in mapping.targets for mapping in mappings if mapping.table == "events"}
     if len(given) > 1:
         raise ConfigError("some mappings of events give event_id and others do not. Give it in all or in none.")
+    for name in (schema.USER_ID, schema.ITEM_ID, schema.ROOM_ID, schema.REQUEST_ID):
+        if len({name in mapping.integer_ids for mapping in mappings if name in mapping.targets}) > 1:
+            raise ConfigError(
+                f"integer_ids: '{name}' is there in some mappings only. Name it in all of them or in none."
+            )
 
 
 def _check_out(out: Path) -> None:
