@@ -91,6 +91,19 @@ def test_old_folder_comes_back_when_the_rename_fails(tmp_path):
     assert names(tmp_path) == ["model"]
 
 
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_folder_is_replaced_with_and_without_the_exchange_in_one_step(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "one").write_text("1")
+    with atomic_folder(path) as temporary:
+        (temporary / "two").write_text("2")
+    assert names(path) == ["two"]
+    assert names(tmp_path) == ["model"]
+
+
 def test_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "model").write_text("a file")
     with pytest.raises(NotADirectoryError, match="is a file"), atomic_folder(tmp_path / "model"):

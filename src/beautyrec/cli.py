@@ -80,6 +80,42 @@ def fetch(
     Console().print(f"[bold]{name}[/] lies in {fetcher(name)(into)}")
 
 
+MappingsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--mapping", help="A TOML file that says how files become a table; may be given more than once."),
+]
+MemoryOption = Annotated[str, typer.Option("--memory", help="What DuckDB may use; work beyond it goes to the disk.")]
+
+
+@data_app.command("import")
+def import_data(
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders or patterns.")],
+    mapping: MappingsOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the log.")] = Path("data/log"),
+    max_rejected: Annotated[
+        float, typer.Option("--max-rejected", min=0, max=1, help="Greatest share of rows that may not pass.")
+    ] = 0.01,
+    memory: MemoryOption = "2GB",
+) -> None:
+    """Files of any shop into a log, as mappings say; rows that do not pass go to rejected/."""
+    from beautyrec.jobs.bring_in import bring_in
+
+    bring_in(mapping or [], paths, out, max_rejected=max_rejected, memory=memory, console=_console())
+
+
+@data_app.command("describe")
+def describe_data(
+    path: Annotated[Path, typer.Argument(help="Folder of a log; with --mapping any files.")],
+    mapping: MappingsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    memory: MemoryOption = "2GB",
+) -> None:
+    """Counts, ranges, funnel, gaps, duplicates and clock problems of a log."""
+    from beautyrec.jobs.bring_in import look_at
+
+    look_at(path, mapping or [], as_json=as_json, memory=memory, console=_console())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the command line; exit code 2 and one message for an error raised on purpose, or for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)

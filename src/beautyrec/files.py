@@ -6,6 +6,7 @@ A run that is cut off, or an error half way, leaves what was there before.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -56,8 +57,9 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder to fill; it becomes ``path`` when the block ends without an error.
 
-    A folder that lies at ``path`` already is replaced as a whole: what was in it and is not in the new one is gone. Two
-    renames do that, so a reader may see no folder for an instant, but never a mixed one.
+    A folder that lies at ``path`` already is replaced as a whole: what was in it and is not in the new one is gone. The
+    two change places in one step, where the system can do that (Linux, on most file systems). Elsewhere two renames do
+    it, so a reader may see no folder for an instant, but never a mixed one.
 
     Args:
         path: where the folder shall lie.
@@ -104,6 +106,9 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
+    if _exchange(new, path):
+        shutil.rmtree(new, ignore_errors=True)
+        return
     old = _beside(path)
     path.rename(old)
     try:
@@ -112,6 +117,16 @@ def _swap(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two places in one file system change their names in one step; false where the system does not do that."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    at_here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(at_here, os.fsencode(one), at_here, os.fsencode(other), exchange) == 0)
 
 
 def _flush(path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beautyrec.data import schema
-from beautyrec.data.attribution import attribute
+from beautyrec.data.attribution import Touch, attribute, last_touch
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.parquet import read_parquet
 from beautyrec.data.schema import (
@@ -159,23 +159,26 @@ class EventLog:
         ts = self.events[TS]
         return replace(self, events=self.events.filter((ts >= utc(start)) & (ts < utc(end))))
 
-    def impressions(self, window: Length = "1D") -> pd.DataFrame:
+    def impressions(self, window: Length = "1D", touch: Touch = last_touch) -> pd.DataFrame:
         """What was shown, and what came of it: one row an impression, by ``event_id``.
 
-        :func:`beautyrec.data.attribution.attribute` says which click and order goes to which impression. Those that
-        come after the end of this log are not in it: give the last impressions their time.
+        :func:`beautyrec.data.attribution.attribute` says which click, cart, order and return goes to which impression.
+        Those that come after the end of this log are not in it: give the last impressions their time.
 
         Args:
-            window: how long after an impression a click or order that names no request may come.
+            window: how long after an impression a click, cart or order that names no request may come.
+            touch: which impression takes it where several qualify: ``last_touch`` or ``first_touch`` of
+                :mod:`beautyrec.data.attribution`.
 
         Returns:
             ``event_id, request_id, room_id, user_id, item_id, ts, position, propensity, slate_propensity, policy,
-            scene, host``, ``clicked`` and ``ordered`` (bool), ``revenue`` (float, 0 without an order).
+            scene, host``, ``clicked``, ``carted``, ``ordered`` and ``returned`` (bool), ``revenue`` and ``refunded``
+            (float, 0 without an order or return).
         """
         shown = self.events.filter(self.events[EVENT] == IMPRESSION).select(*_SHOWN)
         rooms = self.rooms.select(ROOM_ID, SCENE, HOST)
         joined = shown.left_join(rooms, ROOM_ID).drop(f"{ROOM_ID}_right")
-        outcome = attribute(self.events, window)
+        outcome = attribute(self.events, window, touch)
         joined = joined.left_join(outcome, EVENT_ID).drop(f"{EVENT_ID}_right")
         return self.engine.frame(joined.order_by(EVENT_ID))
 

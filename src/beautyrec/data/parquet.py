@@ -11,13 +11,13 @@ from beautyrec.errors import SourceError
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """A Parquet file, or a folder of them, as one table.
+    """A Parquet file, or a folder of them, as one table; folders in it may be named ``key=value``, which is no column.
 
     Raises:
         SourceError: it is not there, or not Parquet.
     """
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, partitioning=None)
     except FileNotFoundError:
         raise SourceError(f"'{path}' is not there.") from None
     except (OSError, pa.ArrowException) as error:
