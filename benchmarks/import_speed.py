@@ -68,14 +68,14 @@ def make(path: Path, rows: int, seed: int) -> None:
 def bare(source: Path, to: Path) -> float:
     """Seconds of DuckDB alone, in a process of its own."""
     code = (
-        "import duckdb, sys, time; c = duckdb.connect(config={'memory_limit': sys.argv[3]}); s = time.perf_counter(); "
+        "import duckdb, sys, time; c = duckdb.connect(config={'memory_limit': sys.argv[3]}); c.execute('SET enable_progress_bar = false'); s = time.perf_counter(); "
         "c.execute(f\"COPY (FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)\"); "
         "print(time.perf_counter() - s)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(source), str(to), MEMORY], capture_output=True, text=True, check=True
     )
-    return float(done.stdout)
+    return float(done.stdout.splitlines()[-1])
 
 
 def ours(source: Path, to: Path) -> tuple[float, Any]:
