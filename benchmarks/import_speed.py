@@ -68,7 +68,8 @@ def make(path: Path, rows: int, seed: int) -> None:
 def bare(source: Path, to: Path) -> float:
     """Seconds of DuckDB alone, in a process of its own."""
     code = (
-        "import duckdb, sys, time; c = duckdb.connect(config={'memory_limit': sys.argv[3]}); c.execute('SET enable_progress_bar = false'); s = time.perf_counter(); "
+        "import duckdb, sys, time; c = duckdb.connect(config={'memory_limit': sys.argv[3]}); "
+        "c.execute('SET enable_progress_bar = false'); s = time.perf_counter(); "
         "c.execute(f\"COPY (FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)\"); "
         "print(time.perf_counter() - s)"
     )
