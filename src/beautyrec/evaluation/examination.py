@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import Exposure
-from beautyrec.evaluation.folds import deal
+from beautyrec.evaluation.folds import check_folds, deal
 from beautyrec.types import FloatArray
 
 
@@ -42,8 +42,7 @@ class ExaminationCurve:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise EvaluationError(f"folds is {self.folds}; cross-fitting needs at least 2.")
+        check_folds(self.folds)
 
     def fit(self, clicked: FloatArray, marginals: FloatArray, cluster: npt.NDArray[Any]) -> FloatArray:
         """[B, K] attention of each position relative to the mean over positions, from the rows of other clusters.

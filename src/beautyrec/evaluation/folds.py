@@ -27,13 +27,18 @@ def deal(cluster: npt.NDArray[Any], folds: int, seed: int) -> IntArray:
         >>> deal(np.array(["b", "a", "b"]), 2, seed=0).tolist() in ([0, 1, 0], [1, 0, 1])
         True
     """
-    if folds < 2:
-        raise EvaluationError(f"folds is {folds}; cross-fitting needs at least 2.")
+    check_folds(folds)
     ids, group = np.unique(cluster, return_inverse=True)
     if len(ids) < folds:
         raise EvaluationError(f"{len(ids)} clusters cannot be dealt to {folds} folds. Use fewer folds or a longer log.")
     fold: IntArray = np.random.default_rng(seed).permutation(len(ids))[group] % folds
     return fold
+
+
+def check_folds(folds: int) -> None:
+    """Raises an `EvaluationError` where there are fewer than two: with one, everything is judged by what it has seen."""
+    if folds < 2:
+        raise EvaluationError(f"folds is {folds}; cross-fitting needs at least 2.")
 
 
 def check_unseen(cluster: npt.NDArray[Any], fold: IntArray, fitted_on: Sequence[npt.NDArray[Any]]) -> None:

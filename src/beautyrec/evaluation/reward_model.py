@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import Outcomes
-from beautyrec.evaluation.folds import check_unseen, deal
+from beautyrec.evaluation.folds import check_folds, check_unseen, deal
 from beautyrec.types import BoolArray, FloatArray, IntArray
 
 _ROUNDS = 5  # of alternating rates and attention; the change after three is below the noise of any log
@@ -79,8 +78,7 @@ class ItemPositionRates:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise EvaluationError(f"folds is {self.folds}; cross-fitting needs at least 2.")
+        check_folds(self.folds)
 
     def fit(self, item_ix: IntArray, outcomes: Outcomes, cluster: npt.NDArray[Any], n_items: int) -> RewardModel:
         """Fits one set of rates a fold, on the clusters outside it.

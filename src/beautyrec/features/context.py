@@ -23,8 +23,7 @@ class Hour:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not -12 <= self.utc_offset <= 14:
-            raise ConfigError(f"Hour: utc_offset is {self.utc_offset}; give whole hours from -12 to 14.")
+        _check_offset("Hour", self.utc_offset)
 
     @property
     def entity(self) -> tuple[str, ...]:
@@ -55,8 +54,7 @@ class Scene:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if len(set(self.scenes)) != len(self.scenes) or not self.scenes:
-            raise ConfigError(f"Scene: scenes are {self.scenes}; name at least one, and each once.")
+        _check_names("Scene", "scenes", self.scenes)
 
     @property
     def entity(self) -> tuple[str, ...]:
@@ -66,17 +64,11 @@ class Scene:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One code."""
-        codes = ", ".join(f"{code} {name}" for code, name in enumerate(self.scenes))
-        return (Feature("scene", f"code: {codes}", "the room", "no such room, or its scene is not in the list"),)
+        return (_code_feature("scene", self.scenes),)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """The code of each room's scene."""
-        import ibis
-
-        rooms = log.rooms.select(ROOM_ID, SCENE)
-        joined = keys.left_join(rooms, ROOM_ID, rname="room_{name}")
-        cases = [(joined[SCENE] == name, float(code)) for code, name in enumerate(self.scenes)]
-        return joined.select(ROW, scene=ibis.cases(*cases, else_=ibis.null("float64")))
+        return _codes(log, keys, SCENE, self.scenes)
 
 
 @dataclass(frozen=True)
@@ -93,8 +85,7 @@ class Host:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if len(set(self.hosts)) != len(self.hosts) or not self.hosts:
-            raise ConfigError(f"Host: hosts are {self.hosts}; name at least one, and each once.")
+        _check_names("Host", "hosts", self.hosts)
 
     @property
     def entity(self) -> tuple[str, ...]:
@@ -104,16 +95,11 @@ class Host:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One code."""
-        codes = ", ".join(f"{code} {name}" for code, name in enumerate(self.hosts))
-        return (Feature("host", f"code: {codes}", "the room", "no such room, or its host is not in the list"),)
+        return (_code_feature("host", self.hosts),)
 
     def expr(self, log: EventLog, keys: Any) -> Any:
         """The code of each room's host."""
-        import ibis
-
-        joined = keys.left_join(log.rooms.select(ROOM_ID, HOST), ROOM_ID, rname="room_{name}")
-        cases = [(joined[HOST] == name, float(code)) for code, name in enumerate(self.hosts)]
-        return joined.select(ROW, host=ibis.cases(*cases, else_=ibis.null("float64")))
+        return _codes(log, keys, HOST, self.hosts)
 
 
 @dataclass(frozen=True)
@@ -128,8 +114,7 @@ class Weekday:
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not -12 <= self.utc_offset <= 14:
-            raise ConfigError(f"Weekday: utc_offset is {self.utc_offset}; give whole hours from -12 to 14.")
+        _check_offset("Weekday", self.utc_offset)
 
     @property
     def entity(self) -> tuple[str, ...]:
@@ -191,6 +176,31 @@ class Position:
     def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
         """The position of each key."""
         return keys.select(ROW, position=keys[POSITION].cast("float64"))
+
+
+def _check_offset(who: str, hours: int) -> None:
+    if not -12 <= hours <= 14:
+        raise ConfigError(f"{who}: utc_offset is {hours}; give whole hours from -12 to 14.")
+
+
+def _check_names(who: str, what: str, names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names) or not names:
+        raise ConfigError(f"{who}: {what} are {names}; name at least one, and each once.")
+
+
+def _code_feature(column: str, names: tuple[str, ...]) -> Feature:
+    """What is said of a column of the rooms as its place in a declared list."""
+    codes = ", ".join(f"{code} {name}" for code, name in enumerate(names))
+    return Feature(column, f"code: {codes}", "the room", f"no such room, or its {column} is not in the list")
+
+
+def _codes(log: EventLog, keys: Any, column: str, names: tuple[str, ...]) -> Any:
+    """The place of each room's ``column`` in the list, none where it is not in it."""
+    import ibis
+
+    joined = keys.left_join(log.rooms.select(ROOM_ID, column), ROOM_ID, rname="room_{name}")
+    cases = [(joined[column] == name, float(code)) for code, name in enumerate(names)]
+    return joined.select(ROW, **{column: ibis.cases(*cases, else_=ibis.null("float64"))})
 
 
 def _hours(keys: Any) -> Any:

@@ -30,6 +30,19 @@ def require_events(train: Interactions, model: str, at_least: int = 2) -> None:
         )
 
 
+def require_next_items(train: Interactions, model: str) -> None:
+    """Check that there is something to learn from for a model that learns what comes next.
+
+    Raises:
+        FitError: as `require_events`, or nobody has two interactions.
+    """
+    require_events(train, model)
+    if np.diff(train.indptr).max() < 2:
+        raise FitError(
+            f"{model}: nobody in the log has two interactions, so there is no next item to learn from. Read a longer log."
+        )
+
+
 def not_finite(model: str) -> FitError:
     """The error of a fit whose numbers ran away."""
     return FitError(f"{model}: parameters are not finite. Lower the learning rate or raise the regularisation.")

@@ -6,13 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from beautyrec.data.interactions import Interactions
-from beautyrec.errors import FitError, MissingExtraError
+from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checkpoint import Checkpoint
-from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.checks import require_bound, require_finite, require_next_items
 from beautyrec.models.losses import NextItemLoss, SampledSoftmax
 from beautyrec.models.recommenders import FactorRecommender
 from beautyrec.types import Progress
@@ -101,12 +99,7 @@ class SequenceLearner(ABC):
             ConfigError: the checkpoint is of another fit.
             ArtifactError: it is damaged.
         """
-        require_events(train, self.name)
-        if np.diff(train.indptr).max() < 2:
-            raise FitError(
-                f"{self.name}: nobody in the log has two interactions, so there is no next item to learn from. "
-                "Read a longer log."
-            )
+        require_next_items(train, self.name)
         try:
             from beautyrec.models.nn.fit_sequences import fit_sequences
         except ModuleNotFoundError as error:

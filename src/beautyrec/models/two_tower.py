@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beautyrec.data.interactions import Interactions
-from beautyrec.errors import FitError, MissingExtraError
+from beautyrec.errors import MissingExtraError
 from beautyrec.models.base import Known
 from beautyrec.models.checkpoint import Checkpoint
-from beautyrec.models.checks import require_bound, require_events, require_finite
+from beautyrec.models.checks import require_bound, require_finite, require_next_items
 from beautyrec.models.featured import Tower, TowerRecommender
 from beautyrec.models.item_features import ItemFeatures
 from beautyrec.models.losses import InBatchSoftmax
@@ -111,12 +111,7 @@ class TwoTower:
             ConfigError: the checkpoint is of another fit.
             ArtifactError: it is damaged.
         """
-        require_events(train, "two_tower")
-        if np.diff(train.indptr).max() < 2:
-            raise FitError(
-                "two_tower: nobody in the log has two interactions, so there is no next item to learn from. "
-                "Read a longer log."
-            )
+        require_next_items(train, "two_tower")
         try:
             from beautyrec.models.nn.fit_sequences import Fit, fit_network
             from beautyrec.models.nn.two_tower import ItemFacts, ItemTower, TwoTowerNetwork
