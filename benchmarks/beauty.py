@@ -9,7 +9,8 @@ A row has one seed; its 95 % intervals are over users and do not hold the spread
 A model that is both a row and a part of a blend is fitted once: the seconds of a blend are its own and those of the parts it
 took over. Memory is the highest that the whole process held while the row was made, libraries and data included.
 
-The kept result holds both protocols: a run of one leaves the other's as it was.
+The kept result holds both protocols: a run of one leaves the other's as it was, and ``--model NAME`` (it may be given more than
+once) makes the rows of those models or blends alone and leaves the others. A row says which commit made it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.data.locate import find_data
 from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
 from beautyrec.data.splits import Split, leave_last_out, split_at
-from beautyrec.errors import SourceError
+from beautyrec.errors import ConfigError, SourceError
 from beautyrec.models.base import Learner, Recommender
 from beautyrec.models.blend import Blend
 from beautyrec.models.catalogue import learner
@@ -137,6 +138,7 @@ def rows_of(
             "users": int(row["users"]),
             "cold_users": int(row["cold_users"]),
             "note": str(row["note"]),
+            "commit": _harness.commit(),
         }
 
 
@@ -194,20 +196,30 @@ def not_worth(checks: Sequence[Check]) -> list[str]:
     return sorted({check.name.split(": ")[1].split(", against")[0] for check in checks if not check.holds})
 
 
-def full(protocol: str, log: Interactions, seed: int) -> dict[str, Any]:
-    """The rows of one protocol, all models, and how they were made."""
+def full(protocol: str, log: Interactions, seed: int, only: Sequence[str] = ()) -> dict[str, Any]:
+    """The rows of one protocol, all models or ``only`` some beside the kept ones, and how they were made."""
     spec = read_toml(SPEC)
     split = split_of(protocol, log, spec["last_days"])
-    rows = list(rows_of(learners_of(spec, split), split, protocol, spec["k"], seed))
+    learners = learners_of(spec, split)
+    _refuse_unknown(only, learners)
+    wanted = {name: learners[name] for name in only or learners}
+    made = {row["model"]: row for row in rows_of(wanted, split, protocol, spec["k"], seed)}
+    earlier = {row["model"]: row for row in kept(protocol).get("rows", ())} if only else {}
+    rows = [(earlier | made)[name] for name in learners if name in earlier | made]
     notes = {
         "rows": rows,
         "second_last_event": IN_THE_FIT[protocol],
         "seed": seed,
-        "commit": _harness.commit(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "intervals": "95 %, over users; the spread over seeds is not in them",
     }
     return notes | ({"not_worth_their_cost": not_worth(checks_of(protocol, rows))} if protocol == BY_TIME else {})
+
+
+def _refuse_unknown(only: Sequence[str], learners: Mapping[str, Learner]) -> None:
+    unknown = sorted(set(only) - set(learners))
+    if unknown:
+        raise ConfigError(f"beauty: no row is called {', '.join(unknown)}; {SPEC.name} has {', '.join(learners)}.")
 
 
 def quick(log: Interactions, seed: int) -> _harness.Measured:
@@ -251,23 +263,26 @@ def kept(protocol: str) -> dict[str, Any]:
     return found
 
 
-def measure(seed: int, is_quick: bool, protocols: Sequence[str] = (LAST_OUT, BY_TIME)) -> _harness.Measured:
+def measure(
+    seed: int, is_quick: bool, protocols: Sequence[str] = (LAST_OUT, BY_TIME), only: Sequence[str] = ()
+) -> _harness.Measured:
     log = read(find_data())
     if is_quick:
         return quick(log, seed)
-    notes = {protocol: full(protocol, log, seed) for protocol in protocols}
+    notes = {protocol: full(protocol, log, seed, only) for protocol in protocols}
     others = {protocol: kept(protocol) for protocol in (LAST_OUT, BY_TIME) if protocol not in protocols}
     notes |= {protocol: found for protocol, found in others.items() if found}
     return [check for protocol, found in notes.items() for check in checks_of(protocol, found["rows"])], notes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """``--protocol`` is read here, the rest by the harness."""
+    """``--protocol`` and ``--model`` are read here, the rest by the harness."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.beauty", add_help=False)
     parser.add_argument("--protocol", choices=(LAST_OUT, BY_TIME, "both"), default="both")
+    parser.add_argument("--model", action="append", default=[])
     given, rest = parser.parse_known_args(argv)
     protocols = (LAST_OUT, BY_TIME) if given.protocol == "both" else (given.protocol,)
-    _harness.main("beauty", partial(measure, protocols=protocols), rest)
+    _harness.main("beauty", partial(measure, protocols=protocols, only=given.model), rest)
 
 
 if __name__ == "__main__":
