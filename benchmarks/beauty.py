@@ -33,7 +33,7 @@ from beautyrec.data.interactions import Interactions
 from beautyrec.data.locate import find_data
 from beautyrec.data.sources.amazon_beauty import read_amazon_beauty
 from beautyrec.data.splits import Split, leave_last_out, split_at
-from beautyrec.errors import ConfigError, SourceError
+from beautyrec.errors import SourceError
 from beautyrec.models.base import Learner, Recommender
 from beautyrec.models.blend import Blend
 from beautyrec.models.catalogue import learner
@@ -201,7 +201,6 @@ def full(protocol: str, log: Interactions, seed: int, only: Sequence[str] = ()) 
     spec = read_toml(SPEC)
     split = split_of(protocol, log, spec["last_days"])
     learners = learners_of(spec, split)
-    _refuse_unknown(only, learners)
     wanted = {name: learners[name] for name in only or learners}
     made = {row["model"]: row for row in rows_of(wanted, split, protocol, spec["k"], seed)}
     earlier = {row["model"]: row for row in kept(protocol).get("rows", ())} if only else {}
@@ -214,12 +213,6 @@ def full(protocol: str, log: Interactions, seed: int, only: Sequence[str] = ()) 
         "intervals": "95 %, over users; the spread over seeds is not in them",
     }
     return notes | ({"not_worth_their_cost": not_worth(checks_of(protocol, rows))} if protocol == BY_TIME else {})
-
-
-def _refuse_unknown(only: Sequence[str], learners: Mapping[str, Learner]) -> None:
-    unknown = sorted(set(only) - set(learners))
-    if unknown:
-        raise ConfigError(f"beauty: no row is called {', '.join(unknown)}; {SPEC.name} has {', '.join(learners)}.")
 
 
 def quick(log: Interactions, seed: int) -> _harness.Measured:
@@ -242,6 +235,11 @@ def quick(log: Interactions, seed: int) -> _harness.Measured:
         if name != "popularity"
     ]
     return checks, {LAST_OUT: {"rows": list(rows.values())}}
+
+
+def names_of(spec: Mapping[str, Any]) -> list[str]:
+    """The rows of the spec, blends last."""
+    return [row["name"] for row in (*spec["model"], *spec["blend"])]
 
 
 def named(spec: Mapping[str, Any], *names: str) -> list[Mapping[str, Any]]:
@@ -279,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """``--protocol`` and ``--model`` are read here, the rest by the harness."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.beauty", add_help=False)
     parser.add_argument("--protocol", choices=(LAST_OUT, BY_TIME, "both"), default="both")
-    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--model", action="append", default=[], choices=names_of(read_toml(SPEC)))
     given, rest = parser.parse_known_args(argv)
     protocols = (LAST_OUT, BY_TIME) if given.protocol == "both" else (given.protocol,)
     _harness.main("beauty", partial(measure, protocols=protocols, only=given.model), rest)

@@ -1,15 +1,19 @@
 """The tables of ``README.md`` and the plots, from ``benchmarks/results/beauty.json``.
 
 ``python experiments/beauty-leave-last-out/report.py`` puts the tables between their marks in ``README.md`` and draws
-``pareto.png``: quality against seconds of the processor, both protocols. It needs matplotlib, which comes with mlflow.
+``pareto.png``: quality against seconds of the processor and memory, both protocols. It needs matplotlib, which comes with mlflow.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HERE = Path(__file__).parent
 RESULT = HERE.parents[1] / "benchmarks" / "results" / "beauty.json"
@@ -22,10 +26,10 @@ def value(row: dict[str, Any], key: str) -> str:
     return f"{row[key]:.4f} ({low:.4f} .. {high:.4f})".replace("0.", ".")
 
 
-def best_so_far(rows: list[dict[str, Any]]) -> set[str]:
-    """The models that no other beats in NDCG at as few seconds."""
+def best_so_far(rows: list[dict[str, Any]], cost: Callable[[dict[str, Any]], float]) -> set[str]:
+    """The models that no other beats in NDCG at as low a cost."""
     found, best = set(), -1.0
-    for row in sorted(rows, key=lambda one: (seconds(one), -one["ndcg"])):
+    for row in sorted(rows, key=lambda one: (cost(one), -one["ndcg"])):
         if row["ndcg"] > best:
             found.add(row["model"])
             best = row["ndcg"]
@@ -46,12 +50,13 @@ def with_whole_cost(rows: list[dict[str, Any]], parts: dict[str, list[str]]) -> 
     ]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """A row a model, the best first; those on the front are bold."""
-    front = best_so_far(rows)
+def table(rows: list[dict[str, Any]], not_worth: list[str]) -> str:
+    """A row a model, the best first; those on the front are bold, those that windowed popularity beats are marked."""
+    front = best_so_far(rows, seconds)
     lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     for row in sorted(rows, key=lambda one: -one["ndcg"]):
         name = f"**{row['model']}**" if row["model"] in front else row["model"]
+        name += " (not worth its cost)" if row["model"] in not_worth else ""
         cost = (row["fit_seconds"], row["rank_seconds"], seconds(row), row["peak_mib"] or float("nan"))
         cells = [name, value(row, "recall"), value(row, "ndcg"), *(f"{n:.1f}" for n in cost[:3]), f"{cost[3]:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
@@ -67,28 +72,54 @@ def wanted(checks: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+COSTS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "seconds of the processor, fit and ranking": lambda row: max(seconds(row), 0.1),
+    "memory of the process, MiB": lambda row: float(row["peak_mib"]),
+}
+"""What a model costs, by the text on the axis."""
+
+
 def draw(protocols: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """NDCG@10 with its interval against seconds, on a logarithmic axis; a line along the front."""
+    """NDCG@10 with its interval against seconds and against memory; a line along the front of each."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(protocols), figsize=(7 * len(protocols), 5.2), squeeze=False)
-    for axis, (name, rows) in zip(axes[0], protocols.items(), strict=True):
-        front = best_so_far(rows)
-        for row in rows:
-            x, y = max(seconds(row), 0.1), row["ndcg"]
-            colour = "#1b6ca8" if row["model"] in front else "#9a9a9a"
-            axis.errorbar(x, y, [[y - row["ndcg_ci_low"]], [row["ndcg_ci_high"] - y]], fmt="o", color=colour, capsize=2)
-            axis.annotate(row["model"], (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8, color="#333333")
-        line = sorted((max(seconds(row), 0.1), row["ndcg"]) for row in rows if row["model"] in front)
-        axis.plot(*zip(*line, strict=True), color="#1b6ca8", linewidth=1, alpha=0.5)
-        axis.set(xscale="log", title=name, xlabel="seconds of the processor, fit and ranking", ylabel="NDCG@10")
-        axis.set_xlim(0.07, max(seconds(row) for row in rows) * 4)
-        axis.grid(visible=True, alpha=0.3)
+    figure, axes = plt.subplots(len(COSTS), len(protocols), figsize=(7.5 * len(protocols), 6 * len(COSTS)))
+    for row_of_axes, (label, cost) in zip(axes, COSTS.items(), strict=True):
+        for axis, (name, rows) in zip(row_of_axes, protocols.items(), strict=True):
+            plot_front(axis, rows, cost)
+            axis.set(xscale="log", title=name, xlabel=label, ylabel="NDCG@10")
+            axis.grid(visible=True, alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
+
+
+def plot_front(axis: Axes, rows: list[dict[str, Any]], cost: Callable[[dict[str, Any]], float]) -> None:
+    """The models, those on the front blue, their names beside them and clear of one another."""
+    front = best_so_far(rows, cost)
+    names = spread([row["ndcg"] for row in rows], 0.032 * max(row["ndcg_ci_high"] for row in rows))
+    right = max(map(cost, rows)) * 1.25
+    for row, height in zip(rows, names, strict=True):
+        x, y = cost(row), row["ndcg"]
+        colour = "#1b6ca8" if row["model"] in front else "#8a8a8a"
+        axis.errorbar(x, y, [[y - row["ndcg_ci_low"]], [row["ndcg_ci_high"] - y]], fmt="o", color=colour, capsize=2)
+        axis.plot([x, right], [y, height], color=colour, linewidth=0.4, alpha=0.6)
+        axis.annotate(row["model"], (right, height), va="center", fontsize=8, color=colour)
+    line = sorted((cost(row), row["ndcg"]) for row in rows if row["model"] in front)
+    axis.plot(*zip(*line, strict=True), color="#1b6ca8", linewidth=1.2, alpha=0.6)
+    low = min(map(cost, rows))
+    axis.set_xlim(low / 1.3, right * (right / low) ** 0.3)
+
+
+def spread(heights: list[float], apart: float) -> list[float]:
+    """The heights, moved up until neighbours are ``apart``."""
+    found, last = dict.fromkeys(range(len(heights)), 0.0), float("-inf")
+    for place in sorted(range(len(heights)), key=heights.__getitem__):
+        last = max(heights[place], last + apart)
+        found[place] = last
+    return list(found.values())
 
 
 def main() -> None:
@@ -102,7 +133,8 @@ def main() -> None:
         name: with_whole_cost(notes["rows"], parts) for name, notes in sorted(result["notes"].items(), reverse=True)
     }
     text = (HERE / "README.md").read_text()
-    filled = {name: table(rows) for name, rows in protocols.items()}
+    not_worth = {name: notes.get("not_worth_their_cost", []) for name, notes in result["notes"].items()}
+    filled = {name: table(rows, not_worth[name]) for name, rows in protocols.items()}
     filled["wanted"] = wanted([check for check in result["checks"] if check["name"].startswith("leave-last-out")])
     for name, new in filled.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
