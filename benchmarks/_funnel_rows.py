@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from beautyrec.data.schema import CATEGORY, CLICKED, EVENT_ID, ITEM_ID, ORDERED, POSITION, REQUEST_ID, TS, USER_ID
 from beautyrec.data.sources.taobao import read_taobao
 from beautyrec.jobs.shop import open_shop
+from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.world import World
@@ -30,10 +32,27 @@ class Task:
     scenes: tuple[str, ...] = ()
 
 
-def simulated_month(seed: int, viewers_per_day: float, live_items: int) -> Task:
-    """The month of the demo's shop (1 % clicks, 2 % of viewers buy) with more viewers, around generated purchases."""
+def size(task: Task) -> dict[str, int]:
+    """How much there is to learn from and to judge by."""
+    parts = {"train": task.train, "test": task.test}
+    return {
+        f"{name}_{what}": int(n)
+        for name, rows in parts.items()
+        for what, n in (("impressions", len(rows)), ("clicks", rows[CLICKED].sum()), ("orders", rows[ORDERED].sum()))
+    }
+
+
+def fitted(learner: FunnelLearner, task: Task, seed: int) -> tuple[pd.DataFrame, float]:
+    """What a model says of the test rows, and the seconds it took to learn it and to say it."""
+    start = time.perf_counter()
+    predicted = learner.fit(task.train, features=task.features, seed=seed).predict(task.test)
+    return predicted, time.perf_counter() - start
+
+
+def simulated_month(seed: int, viewers_per_day: float, live_items: int, rooms_per_day: int) -> Task:
+    """The month of the demo's shop (1 % clicks, 2 % of viewers buy) with more viewers and rooms, around generated purchases."""
     purchases, items = synthetic_purchases(users=22_363, items=12_101, events=198_502, seed=seed)
-    config = WorldConfig(days=DAYS, viewers_per_day=viewers_per_day, live_items=live_items)
+    config = WorldConfig(days=DAYS, viewers_per_day=viewers_per_day, live_items=live_items, rooms_per_day=rooms_per_day)
     shop = open_shop(World.build(purchases, items, config, seed=seed))
     click, order = shop.world.chances(shop.slates)
     shown = shop.log.impressions()[[EVENT_ID, REQUEST_ID, POSITION]].rename(columns={POSITION: "place"})

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from beautyrec.evaluation.prediction import auc, log_loss
+from beautyrec.evaluation.prediction import auc, calibration_error, log_loss
 from benchmarks._funnel_measures import (
     bootstrap_auc,
+    debiased_calibration_error,
     known_auc,
     known_calibration_error,
     known_log_loss,
+    lower_end,
 )
 from benchmarks._funnel_rows import TRUE_CTR, TRUE_CVR, simulated_month, taobao
 
@@ -49,6 +51,36 @@ def test_calibration_error_is_a_share_of_the_base_rate(rng):
     assert known_calibration_error(swapped, truth, even, 2) == pytest.approx(expected)
 
 
+def test_the_debiased_error_of_a_perfect_model_is_near_none_where_the_plain_one_is_not(rng):
+    truth = np.repeat(np.linspace(0.1, 0.3, 10), 40)
+    draws = [rng.random(400) < truth for _ in range(400)]
+    plain = np.mean([calibration_error(truth, y, relative=True) for y in draws])
+    debiased = np.array([debiased_calibration_error(truth, y) for y in draws])
+    assert plain > 0.2
+    assert np.median(debiased) < 0.5 * plain
+
+
+def test_the_square_of_the_debiased_error_is_right_on_average(rng):
+    p, truth = np.repeat(np.linspace(0.1, 0.6, 10), 200), np.repeat(np.linspace(0.2, 0.4, 10), 200)
+    expected = ((p - truth).reshape(10, 200).mean(axis=1) ** 2).mean()
+    draws = [rng.random(2000) < truth for _ in range(500)]
+    found = [(debiased_calibration_error(p, y) * y.mean()) ** 2 for y in draws]
+    assert np.mean(found) == pytest.approx(expected, rel=0.03)
+
+
+def test_the_lower_end_lies_below_the_mean_in_39_of_40_draws(rng):
+    fits, days = rng.normal(0, 1, (2000, 4, 1)), rng.normal(0, 1, (2000, 1, 7))
+    above = [lower_end(0.5 + fit + day) > 0.5 for fit, day in zip(fits, days, strict=True)]
+    assert 0.005 < np.mean(above) < 0.04
+
+
+def test_the_lower_end_of_days_alike_is_that_of_students_t():
+    apart = np.tile(np.array([[1.0], [2.0], [4.0]]), (1, 5))
+    means = apart[:, 0]
+    half = 4.302652729911275 * means.std(ddof=1) / np.sqrt(3)
+    assert lower_end(apart) == pytest.approx(means.mean() - half)
+
+
 def test_the_interval_of_a_gain_holds_the_gain(rng):
     truth, group = rng.random(3000), rng.integers(0, 200, 3000)
     y = rng.random(3000) < truth
@@ -57,7 +89,7 @@ def test_the_interval_of_a_gain_holds_the_gain(rng):
 
 
 def test_the_month_has_its_truth_beside_each_impression_and_tests_on_later_days():
-    month = simulated_month(3, 300.0, 200)
+    month = simulated_month(3, 300.0, 200, 10)
     assert month.train["ts"].max() < month.test["ts"].min()
     rows = pd.concat([month.train, month.test])
     assert len(month.scenes) == 5

@@ -54,7 +54,8 @@ class ESMM(Head):
 
     Ma et al. (2018), "Entire space multi-task model: an effective approach for estimating post-click conversion rate",
     SIGIR. The order has hardly any examples of its own, and takes over what the click has taught the trunk. In the product
-    the chance of a click is held fixed: left free, the loss of the order bends it, and both come out worse.
+    the chance of a click is held fixed: left free, the loss of the order bends it, and both come out worse. What it
+    aims at is ``P(order | click, x)``, as a model of clicks alone does: it does not undo that clicks are no random sample.
     """
 
     tower: int = 32
