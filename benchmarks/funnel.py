@@ -49,7 +49,7 @@ from benchmarks._funnel_measures import (
 from benchmarks._funnel_rows import TRUE_CTR, TRUE_CVR, Task, fitted, simulated_month, size, taobao
 from benchmarks._funnel_taobao import TREES, on_taobao
 
-FULL_MONTH, QUICK_MONTH = (14_000.0, 1000, 40), (1_000.0, 400, 10)  # viewers a day, products, rooms a day
+FULL_MONTH, QUICK_MONTH = (20_000.0, 1000, 40), (1_000.0, 400, 10)  # viewers a day, products, rooms a day
 MONTH = 41  # the seed of the month; months 0 to 10, 40 and 101 were looked at while choices were made
 SHOPS = 8
 CALIBRATED, QUICK_CALIBRATED = 0.05, 0.35
