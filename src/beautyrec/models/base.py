@@ -253,7 +253,7 @@ def _with_strangers(found: pd.DataFrame, users: pd.Index, count: IntArray, stran
         "rank": count[row] + place + 1,
     }
     both = pd.concat([found, pd.DataFrame(columns)], ignore_index=True)
-    order = np.lexsort([both["rank"], np.concatenate([np.repeat(np.arange(len(count)), count), row])])
+    order = np.lexsort([both["rank"].to_numpy(), np.concatenate([np.repeat(np.arange(len(count)), count), row])])
     return both.iloc[order].reset_index(drop=True)
 
 

@@ -106,7 +106,7 @@ class Blend:
                 "give a blend its `weights`."
             ) from None
         models = self._fit_parts(split.train, seed, on_progress)
-        rows = _new_to_their_users(split.train, split.test)
+        rows = new_to_their_users(split.train, split.test)
         user_ix, item_ix = split.test.user_ix[rows], split.test.item_ix[rows]
         weights = self.weights or self._search(models, user_ix, item_ix, seed)
         return WithoutLast(self._of(split.train, models, weights), split.train, user_ix, item_ix)
@@ -233,7 +233,7 @@ def _moves(weights: FloatArray, step: float) -> list[FloatArray]:
     return moves
 
 
-def _new_to_their_users(train: Interactions, held: Interactions) -> IntArray:
+def new_to_their_users(train: Interactions, held: Interactions) -> IntArray:
     """[m] places of what was held out and not taken before: what was is left out of every list.
 
     Raises:

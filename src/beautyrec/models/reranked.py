@@ -146,7 +146,8 @@ class Purchases:
     @cached_property
     def _log_price(self) -> FloatArray:
         """[I] NaN where it is not known."""
-        return np.log(np.where(self.price > 0, self.price, np.nan).astype(np.float64))
+        logarithm: FloatArray = np.log(np.where(self.price > 0, self.price, np.nan).astype(np.float64))
+        return logarithm
 
     @cached_property
     def _usual_price(self) -> FloatArray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import FitError, MissingExtraError
+from beautyrec.models.base import Known
 from beautyrec.models.blend import Blend, WithoutLast, within
 from beautyrec.models.checks import require_bound, require_events
 from beautyrec.models.reranked import Purchases, RerankRecommender, look
@@ -94,44 +96,23 @@ class Reranker:
             MissingExtraError: scikit-learn or a part's library is not installed.
         """
         require_events(train, "reranker")
+        if find_spec("sklearn") is None:  # before minutes are spent on the first stage
+            raise MissingExtraError("scikit-learn", "train")
         n_parts = len(self.first.parts)
         total = 2 * n_parts + 1
         held = self.first.without_last(train, seed=seed, on_progress=within(on_progress, 0, total))
-        slope, trees = self._learn(Choices.of(held, self.second, seed), seed)
+        slope, trees = learn(Choices.of(held, self.second, seed), self.second, seed)
         if on_progress:
             on_progress(n_parts + 1, total)
         blend = replace(self.first, weights=held.model.weights)
         return RerankRecommender(
-            held.model.known.of(train),
+            Known.of(train),
             first=blend.fit(train, seed=seed, on_progress=within(on_progress, n_parts + 1, total)),
             purchases=Purchases.of(train, self.second.groups),
             trees=trees,
             slope=slope,
             candidates=self.second.candidates,
         )
-
-    def _learn(self, choices: Choices, seed: int) -> tuple[float, TreeEnsemble]:
-        """The slope, and trees grown on one thread so that sums are added in one order on every machine."""
-        try:
-            from sklearn.ensemble import HistGradientBoostingRegressor
-            from threadpoolctl import threadpool_limits
-        except ImportError:
-            raise MissingExtraError("scikit-learn", "train") from None
-        slope = best_slope(choices.blended, choices.taken, choices.start)
-        chance = np.maximum(chances(slope * choices.blended, choices.start), LEAST_CHANCE)
-        model = HistGradientBoostingRegressor(
-            loss="poisson",
-            max_iter=self.second.trees,
-            max_leaf_nodes=self.second.leaves,
-            learning_rate=self.second.learning_rate,
-            l2_regularization=self.second.l2,
-            min_samples_leaf=self.second.rows_a_leaf,
-            early_stopping=False,
-            random_state=seed,
-        )
-        with threadpool_limits(limits=1):
-            model.fit(choices.features, choices.taken / chance, sample_weight=chance)
-        return slope, TreeEnsemble.from_sklearn(model)
 
 
 class Choices(NamedTuple):
@@ -183,6 +164,28 @@ def _chosen(
     keep = np.broadcast_to(found[:, None], there.shape)[there]
     features = np.stack([column[keep] for column in stage.columns], axis=1)
     return features, stage.blended[keep], is_next[there][keep], there.sum(axis=1)[found]
+
+
+def learn(choices: Choices, stage: SecondStage, seed: int) -> tuple[float, TreeEnsemble]:
+    """The slope, and trees grown on one thread so that sums are added in one order on every machine."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    slope = best_slope(choices.blended, choices.taken, choices.start)
+    chance = np.maximum(chances(slope * choices.blended, choices.start), LEAST_CHANCE)
+    model = HistGradientBoostingRegressor(
+        loss="poisson",
+        max_iter=stage.trees,
+        max_leaf_nodes=stage.leaves,
+        learning_rate=stage.learning_rate,
+        l2_regularization=stage.l2,
+        min_samples_leaf=stage.rows_a_leaf,
+        early_stopping=False,
+        random_state=seed,
+    )
+    with threadpool_limits(limits=1):
+        model.fit(choices.features, choices.taken / chance, sample_weight=chance)
+    return slope, TreeEnsemble.from_sklearn(model)
 
 
 def chances(score: FloatArray, start: IntArray) -> FloatArray:

@@ -28,7 +28,8 @@ from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import ArtifactError, ConfigError, FitError, UnknownIdError
 from beautyrec.models.base import Learner, ModelState, OnUnknown, Recommender
 from beautyrec.models.recommenders import recommender_from_state
-from beautyrec.serving.artifact import ModelCard, read_artifact, write_artifact
+from beautyrec.serving.artifact import read_artifact, write_artifact
+from beautyrec.serving.manifest import ModelCard
 from beautyrec.types import Float32Array, IntArray
 
 N_USERS, N_ITEMS = 60, 40
