@@ -156,7 +156,8 @@ class Purchases:
         known = ~np.isnan(paid)
         total = np.bincount(self._user[known], weights=paid[known], minlength=n_users)
         count = np.bincount(self._user[known], minlength=n_users).astype(np.float64)
-        return np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
+        mean: FloatArray = np.divide(total, count, out=np.full(n_users, np.nan), where=count > 0)
+        return mean
 
 
 class Stage(NamedTuple):
