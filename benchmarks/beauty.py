@@ -37,6 +37,7 @@ from beautyrec.errors import SourceError
 from beautyrec.models.base import Learner, Recommender
 from beautyrec.models.blend import Blend
 from beautyrec.models.catalogue import learner
+from beautyrec.models.reranker import Reranker
 from beautyrec.models.sasrec import SASRec
 from beautyrec.settings import read_toml
 from beautyrec.types import Progress
@@ -105,12 +106,18 @@ def split_of(protocol: str, log: Interactions, last_days: int) -> Split:
 
 
 def learners_of(spec: Mapping[str, Any], split: Split) -> dict[str, Learner]:
-    """The models by name, in the order of the spec; blends take over parts that are rows themselves."""
+    """The models by name, in the order of the spec; blends and second stages take over parts that are rows themselves."""
     store: dict[tuple[str, int], tuple[Recommender, float]] = {}
     found: dict[str, Learner] = {
         row["name"]: Once(learner(row["family"], row.get("params")), split.train, store) for row in spec["model"]
     }
-    return found | {row["name"]: Blend(tuple(found[name] for name in row["parts"])) for row in spec["blend"]}
+    blends = {row["name"]: blend_of(row, found) for row in spec["blend"]}
+    return found | blends | {row["name"]: Reranker(blend_of(row, found)) for row in spec["reranked"]}
+
+
+def blend_of(row: Mapping[str, Any], found: Mapping[str, Learner]) -> Blend:
+    """The blend of a row of the spec."""
+    return Blend(tuple(found[name] for name in row["parts"]))
 
 
 def rows_of(
@@ -119,7 +126,8 @@ def rows_of(
     """The row of each model, as soon as it is there."""
     for place, (name, model) in enumerate(learners.items()):
         _harness.progress(place, len(learners))
-        parts = [part for part in getattr(model, "parts", ()) if isinstance(part, Once)]
+        blend = model.first if isinstance(model, Reranker) else model
+        parts = [part for part in getattr(blend, "parts", ()) if isinstance(part, Once)]
         for part in parts:
             part.reused.clear()
         reset_peak()
@@ -238,8 +246,8 @@ def quick(log: Interactions, seed: int) -> _harness.Measured:
 
 
 def names_of(spec: Mapping[str, Any]) -> list[str]:
-    """The rows of the spec, blends last."""
-    return [row["name"] for row in (*spec["model"], *spec["blend"])]
+    """The rows of the spec, in their order."""
+    return [row["name"] for row in (*spec["model"], *spec["blend"], *spec["reranked"])]
 
 
 def named(spec: Mapping[str, Any], *names: str) -> list[Mapping[str, Any]]:

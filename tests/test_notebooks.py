@@ -38,6 +38,30 @@ def test_lift_runs_for_a_newcomer_without_data_and_network(tmp_path: Path, monke
     assert "lift from the log" in str(outputs[-1].data), "the simulated shop needs no data"
 
 
+def test_models_are_compared_on_made_up_purchases_where_there_are_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no-data").mkdir()
+    monkeypatch.setenv("BEAUTYREC_DATA", str(tmp_path / "no-data"))
+    notebook = nbformat.read(NOTEBOOKS[0].with_name("compare_models.ipynb"), as_version=4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("shoppers = 800", "shoppers = 300")
+    where = {"metadata": {"path": str(tmp_path)}}
+    done = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    said = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "made-up purchases: 3,000 purchases, 300 shoppers" in said
+    figures = [output.data for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    assert len(figures) == 5, "two rankings, two of quality against seconds, one lift"
+    shown = {
+        text
+        for data in figures[2:4]
+        for trace in data["application/vnd.plotly.v1+json"]["data"]
+        for text in trace["text"]
+    }
+    assert {"popularity", "popularity, 60 days", "re-ranked blend"} <= shown
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_defines_no_functions_and_keeps_no_outputs(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

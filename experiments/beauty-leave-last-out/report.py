@@ -128,7 +128,7 @@ def main() -> None:
 
     result = json.loads(RESULT.read_text())
     spec = tomllib.loads((HERE / "beauty.toml").read_text())
-    parts = {row["name"]: row["parts"] for row in spec["blend"]}
+    parts = {row["name"]: row["parts"] for row in (*spec["blend"], *spec["reranked"])}
     protocols = {
         name: with_whole_cost(notes["rows"], parts) for name, notes in sorted(result["notes"].items(), reverse=True)
     }

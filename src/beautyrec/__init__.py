@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from beautyrec.models.lightfm import LightFM
     from beautyrec.models.logistic_mf import LogisticMF
     from beautyrec.models.popularity import Popularity
+    from beautyrec.models.reranker import Reranker
     from beautyrec.models.sasrec import SASRec
     from beautyrec.models.slim import SLIM, LocalEASE
     from beautyrec.models.two_tower import TwoTower
@@ -77,6 +78,7 @@ __all__ = [
     "LocalEASE",
     "LogisticMF",
     "Popularity",
+    "Reranker",
     "SASRec",
     "Scorer",
     "Softmax",
@@ -120,6 +122,7 @@ _HOME = {
     "LocalEASE": "models.slim",
     "LogisticMF": "models.logistic_mf",
     "Popularity": "models.popularity",
+    "Reranker": "models.reranker",
     "SASRec": "models.sasrec",
     "Scorer": "serving.scorer",
     "Softmax": "policies.softmax",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from beautyrec.campaign.compare import HEAD, GlobalTime, LeaveLastOut, compare, last_days
+from beautyrec.campaign.compare import COST, HEAD, GlobalTime, LeaveLastOut, compare, last_days
 from beautyrec.campaign.lift_from_log import LiftFromLog
 from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
 from beautyrec.campaign.ranking_study import METRICS, rank_models
@@ -38,6 +38,9 @@ def test_leave_last_out_gives_the_numbers_of_the_ranking_study(log):
     for (model, metric), rows in table.groupby(["model", "metric"]):
         assert rows["value"].item() == pytest.approx(expected.loc[model, metric])
     assert set(table["metric"]) == set(METRICS)
+    assert list(table.columns[-2:]) == list(COST)
+    assert len(table[["model", *COST]].drop_duplicates()) == len(MODELS), "one fit and one ranking a model"
+    assert (table[list(COST)] > 0).all(axis=None)
 
 
 def test_the_first_model_is_what_the_others_are_tested_against(log):

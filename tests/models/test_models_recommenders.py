@@ -86,7 +86,16 @@ def test_an_unknown_kind_lists_those_known():
         ArtifactError, match=r"kind 'forest' is unknown; known are \['blend', 'factors', 'feature_factors', 'it"
     ):
         recommender_from_state(ModelState("forest", {}, {}))
-    kinds = {"blend", "factors", "least_squares", "item_similarity", "item_scores", "feature_factors", "two_tower"}
+    kinds = {
+        "blend",
+        "reranked",
+        "factors",
+        "least_squares",
+        "item_similarity",
+        "item_scores",
+        "feature_factors",
+        "two_tower",
+    }
     assert set(RECOMMENDERS) == kinds
 
 

@@ -35,6 +35,9 @@ HEAD: Final = ("protocol", "train", "test", "k", "seed", "model")
 TESTED: Final = ("against", "difference", "p_value", "p_adjusted")
 """Columns of the tests: on the rows of all users, of every model but the first."""
 
+COST: Final = ("fit_seconds", "rank_seconds")
+"""The last columns of comparisons by ranking: wall clock, to fit and to rank all items for all users."""
+
 
 class ComparisonProtocol(Protocol):
     """How models are held against each other."""
@@ -57,7 +60,8 @@ def compare(models: Models, log: EventLog, protocol: ComparisonProtocol, *, seed
         For ranking protocols one row a model, segment and metric: :data:`HEAD`, ``segment, metric, value, ci_low, ci_high, n,
         note``, and ``against, difference, p_value, p_adjusted``: the mean of the model's value minus the first one's over
         the same users, the p-value of a paired permutation test of no difference, and the same for all tests of the table
-        together (Holm 1979). For the lift the columns of :func:`beautyrec.evaluation.lift.lift_table` after :data:`HEAD`.
+        together (Holm 1979); then :data:`COST`. For the lift the columns of
+        :func:`beautyrec.evaluation.lift.lift_table` after :data:`HEAD`.
 
     Raises:
         ConfigError: there is no model, or a protocol cannot take one of them.
@@ -191,8 +195,9 @@ def _ranking_rows(
         else:
             tests = _tests(values, first[1], protocol.permutations, seed)
             table = table.merge(tests.assign(segment=ALL, against=first[0]), on=["segment", "metric"], how="left")
-        tables.append(table.assign(**head, model=ranked.model))
-    return _adjusted(pd.concat(tables, ignore_index=True).reindex(columns=[*HEAD, *LONG, *TESTED]))
+        cost = {"fit_seconds": ranked.fit_seconds, "rank_seconds": ranked.rank_seconds}
+        tables.append(table.assign(**head, model=ranked.model, **cost))
+    return _adjusted(pd.concat(tables, ignore_index=True).reindex(columns=[*HEAD, *LONG, *TESTED, *COST]))
 
 
 def _tests(mine: Mapping[str, Values], first: Mapping[str, Values], permutations: int, seed: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pandas as pd
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Ids, Vocabulary
 from beautyrec.errors import ConfigError
-from beautyrec.models.known import History, Known
+from beautyrec.models.known import History, Known, spans
 from beautyrec.models.state import ModelState
 from beautyrec.models.top_k import best_columns
 from beautyrec.types import Float32Array, IntArray, Progress
@@ -26,7 +26,8 @@ from beautyrec.workers import over_blocks, usable_threads
 __all__ = ["History", "Known", "Learner", "ModelState", "OnUnknown", "Recommender"]
 
 OnUnknown = Literal["raise", "fallback", "skip"]
-"""What to do with a user nobody has seen: raise, recommend what is popular, or leave the user out."""
+"""What to do with a user nobody has seen: raise, recommend what is popular, or leave the user out; a candidate nobody has
+seen raises, comes last, or is left out."""
 
 CHUNK_SCORES = 2**20
 """Scores held at one time while ranking, whatever the number of users: 4 MB of 32-bit floats, which caches hold."""
@@ -205,20 +206,24 @@ class Recommender(ABC):
             exclude_seen: leave out what the user took in training.
             candidates: ids of the only items allowed; all where it is None.
             on_unknown: a user not in the vocabulary raises, gets what is popular (``"fallback"``), or is left out
-                (``"skip"``).
+                (``"skip"``). Likewise a candidate: it raises, comes after all others with a score of -inf, or is left out.
 
         Returns:
             A frame ``user_id, item_id, score, rank``, one row a recommendation, ``rank`` from 1.
 
         Raises:
-            UnknownIdError: a candidate is unknown, or a user is and ``on_unknown`` is ``"raise"``.
+            UnknownIdError: a user or a candidate is unknown and ``on_unknown`` is ``"raise"``.
             ConfigError: ``k`` is below 1, or ``on_unknown`` is none of the three.
         """
         ids = pd.Index(users)
-        user_ix = self._user_indices(ids, on_unknown)
+        user_ix = _indices(self.users, ids, on_unknown)
         if on_unknown == "skip":
             ids, user_ix = ids[user_ix >= 0], user_ix[user_ix >= 0]
-        allowed = None if candidates is None else self.items.indices(candidates)
+        allowed, strangers = None, pd.Index([])
+        if candidates is not None:
+            item_ix = _indices(self.items, candidates, on_unknown)
+            allowed = item_ix[item_ix >= 0]
+            strangers = pd.Index(candidates)[item_ix < 0].unique() if on_unknown == "fallback" else strangers
         top, values = self.top_k(user_ix, k, exclude_seen=exclude_seen, candidates=allowed)
         row, place = np.nonzero(top >= 0)
         columns = {
@@ -227,13 +232,29 @@ class Recommender(ABC):
             "score": values[row, place],
             "rank": place + 1,
         }
-        return pd.DataFrame(columns)
+        found = pd.DataFrame(columns)
+        return found if strangers.empty else _with_strangers(found, ids, (top >= 0).sum(axis=1), strangers, k)
 
-    def _user_indices(self, ids: pd.Index, on_unknown: OnUnknown) -> IntArray:
-        """[B] the index of each user, -1 where it is unknown and that is allowed."""
-        if on_unknown not in ("raise", "fallback", "skip"):
-            raise ConfigError(f"recommend: on_unknown is {on_unknown!r}; use 'raise', 'fallback' or 'skip'.")
-        return self.users.indices(ids) if on_unknown == "raise" else self.users.indices_or_missing(ids)
+
+def _indices(vocabulary: Vocabulary, ids: Ids, on_unknown: OnUnknown) -> IntArray:
+    """[n] the index of each id, -1 where it is unknown and that is allowed."""
+    if on_unknown not in ("raise", "fallback", "skip"):
+        raise ConfigError(f"recommend: on_unknown is {on_unknown!r}; use 'raise', 'fallback' or 'skip'.")
+    return vocabulary.indices(ids) if on_unknown == "raise" else vocabulary.indices_or_missing(ids)
+
+
+def _with_strangers(found: pd.DataFrame, users: pd.Index, count: IntArray, strangers: pd.Index, k: int) -> pd.DataFrame:
+    """``found``, where users [B] have ``count`` items each, with unknown items after them until there are ``k``."""
+    row, place = spans(np.zeros_like(count), np.minimum(k - count, len(strangers)))
+    columns = {
+        "user_id": users[row],
+        "item_id": strangers[place],
+        "score": np.float32(-np.inf),
+        "rank": count[row] + place + 1,
+    }
+    both = pd.concat([found, pd.DataFrame(columns)], ignore_index=True)
+    order = np.lexsort([both["rank"].to_numpy(), np.concatenate([np.repeat(np.arange(len(count)), count), row])])
+    return both.iloc[order].reset_index(drop=True)
 
 
 def _chunks(n: int, size: int) -> Iterator[slice]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,40 +82,76 @@ class Blend:
             MissingExtraError: a part's library is not installed.
         """
         require_events(train, "blend")
-        fits = len(self.parts) * (1 if self.weights else 2)
-        done = iter(range(1, fits + 1))
+        n_parts = len(self.parts)
+        if self.weights is not None:
+            return self._of(train, self._fit_parts(train, seed, on_progress), self.weights)
+        total = 2 * n_parts
+        weights = self.without_last(train, seed=seed, on_progress=within(on_progress, 0, total)).model.weights
+        return self._of(train, self._fit_parts(train, seed, within(on_progress, n_parts, total)), weights)
 
-        def fit_each(log: Interactions) -> tuple[Recommender, ...]:
-            fitted = []
-            for place, part in enumerate(self.parts):
-                fitted.append(part.fit(log, seed=seed + self.parts[:place].count(part)))
-                if on_progress:
-                    on_progress(next(done), fits)
-            return tuple(fitted)
+    def without_last(self, train: Interactions, *, seed: int = 0, on_progress: Progress | None = None) -> WithoutLast:
+        """The blend fitted without the last event of each user, and those events: what can be learnt from beyond it.
 
-        weights = np.asarray(self.weights or self._search(train, seed, fit_each), dtype=np.float64)
-        shares = tuple((weights / weights.sum()).tolist())
-        return BlendRecommender(Known.of(train), parts=fit_each(train), weights=shares, how=self.how)
+        Weights that are not given are those with the highest NDCG@10 on these events.
 
-    def _search(
-        self, train: Interactions, seed: int, fit_each: Callable[[Interactions], tuple[Recommender, ...]]
-    ) -> FloatArray:
-        """[P] the best weights on the last event of each user."""
+        Raises:
+            FitError: nobody has two interactions, or no last one is with an item new to its user.
+            MissingExtraError: a part's library is not installed.
+        """
         try:
             split = leave_last_out(train)
         except DataError:
             raise FitError(
-                "blend: no user has two interactions, so none can be held out to choose weights by. Give `weights`."
+                "blend: no user has two interactions, so none can be held out to choose weights by. Read a longer log, or "
+                "give a blend its `weights`."
             ) from None
-        models = fit_each(split.train)
+        models = self._fit_parts(split.train, seed, on_progress)
+        rows = new_to_their_users(split.train, split.test)
+        user_ix, item_ix = split.test.user_ix[rows], split.test.item_ix[rows]
+        weights = self.weights or self._search(models, user_ix, item_ix, seed)
+        return WithoutLast(self._of(split.train, models, weights), split.train, user_ix, item_ix)
+
+    def _fit_parts(self, train: Interactions, seed: int, on_progress: Progress | None) -> tuple[Recommender, ...]:
+        fitted = []
+        for place, part in enumerate(self.parts):
+            fitted.append(part.fit(train, seed=seed + self.parts[:place].count(part)))
+            if on_progress:
+                on_progress(place + 1, len(self.parts))
+        return tuple(fitted)
+
+    def _of(self, train: Interactions, parts: tuple[Recommender, ...], weights: tuple[float, ...]) -> BlendRecommender:
+        shares = tuple(weight / sum(weights) for weight in weights)
+        return BlendRecommender(Known.of(train), parts=parts, weights=shares, how=self.how)
+
+    def _search(
+        self, models: tuple[Recommender, ...], user_ix: IntArray, item_ix: IntArray, seed: int
+    ) -> tuple[float, ...]:
+        """The best weights on the items [m] of the users [m], or of some of them drawn by ``seed``."""
         if len(models) == 1:
-            return np.ones(1)
-        held = split.test
-        rows = _new_to_their_users(split.train, held)
+            return (1.0,)
+        rows = np.arange(len(user_ix))
         if len(rows) > self.validation_users:
             rows = np.sort(np.random.default_rng([seed, 2]).choice(rows, self.validation_users, replace=False))
-        found = Candidates.of(models, self.how, held.user_ix[rows], held.item_ix[rows], self.candidates)
-        return best_weights(found)
+        found = Candidates.of(models, self.how, user_ix[rows], item_ix[rows], self.candidates)
+        return tuple(best_weights(found).tolist())
+
+
+class WithoutLast(NamedTuple):
+    """A blend that has not seen the last event of each user, and those of these events whose item was new to the user."""
+
+    model: BlendRecommender
+    """Fitted on ``train``."""
+    train: Interactions
+    """What came before."""
+    user_ix: IntArray
+    """[m] the users."""
+    item_ix: IntArray
+    """[m] what each took next."""
+
+
+def within(on_progress: Progress | None, done: int, total: int) -> Progress | None:
+    """A report of a stage that begins after ``done`` of ``total`` steps."""
+    return None if on_progress is None else lambda step, _: on_progress(done + step, total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +233,7 @@ def _moves(weights: FloatArray, step: float) -> list[FloatArray]:
     return moves
 
 
-def _new_to_their_users(train: Interactions, held: Interactions) -> IntArray:
+def new_to_their_users(train: Interactions, held: Interactions) -> IntArray:
     """[m] places of what was held out and not taken before: what was is left out of every list.
 
     Raises:

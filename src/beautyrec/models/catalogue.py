@@ -23,6 +23,7 @@ from beautyrec.models.item_knn import ItemKNN
 from beautyrec.models.lightfm import LightFM
 from beautyrec.models.logistic_mf import LogisticMF
 from beautyrec.models.popularity import Popularity
+from beautyrec.models.reranker import Reranker, SecondStage
 from beautyrec.models.sasrec import SASRec
 from beautyrec.models.slim import SLIM, LocalEASE
 from beautyrec.models.two_tower import TwoTower
@@ -30,6 +31,9 @@ from beautyrec.settings import from_table
 
 BLEND: Final = "blend"
 """The name of a blend, whose table has a table a part."""
+
+RERANKER: Final = "reranker"
+"""The name of a re-ranker, whose table has the table of a blend as ``first``."""
 
 LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
     {
@@ -73,8 +77,11 @@ def learner(name: str, params: Mapping[str, Any] | None = None) -> Learner:
     """
     if name == BLEND:
         return _blend(from_table(BlendTable, params or {}, f"model '{name}'"))
+    if name == RERANKER:
+        table = from_table(RerankerTable, params or {}, f"model '{name}'")
+        return Reranker(_blend(from_table(BlendTable, table.first, f"model '{name}', first")), table.second)
     if name not in LEARNERS:
-        known = ", ".join(sorted([*LEARNERS, BLEND]))
+        known = ", ".join(sorted([*LEARNERS, BLEND, RERANKER]))
         raise ConfigError(f"model '{name}' is unknown; known are {known}. Correct the name.")
     return from_table(LEARNERS[name], params or {}, f"model '{name}'")
 
@@ -95,7 +102,17 @@ class BlendTable:
     """Users at most."""
 
 
-def _blend(table: BlendTable) -> Learner:
+@dataclass(frozen=True)
+class RerankerTable:
+    """A :class:`~beautyrec.models.reranker.Reranker` as TOML has it."""
+
+    first: dict[str, Any]
+    """The table of a blend."""
+    second: SecondStage = SecondStage()  # noqa: RUF009 - frozen
+    """As in :class:`~beautyrec.models.reranker.Reranker`."""
+
+
+def _blend(table: BlendTable) -> Blend:
     """The blend of a table.
 
     Raises:

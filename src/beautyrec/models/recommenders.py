@@ -18,6 +18,7 @@ from beautyrec.models.factors import MANY, FactorRecommender
 from beautyrec.models.featured import FeatureFactorRecommender, TowerRecommender
 from beautyrec.models.fold_in import least_squares_users, newly_known
 from beautyrec.models.known import recency_weight, spans
+from beautyrec.models.reranked import RerankRecommender
 from beautyrec.models.top_k import best_columns
 from beautyrec.types import Float32Array, IntArray
 
@@ -233,6 +234,7 @@ RECOMMENDERS: Mapping[str, type[Recommender]] = MappingProxyType(
             ItemScoreRecommender,
             ItemSimilarityRecommender,
             LeastSquaresRecommender,
+            RerankRecommender,
             TowerRecommender,
         )
     }

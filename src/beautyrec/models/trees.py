@@ -23,6 +23,9 @@ MAX_LEAVES = 16
 CHUNK_ROWS = 8192
 """Rows evaluated at a time, so that their codes and masks stay in the processor's cache."""
 
+LARGEST = np.finfo(np.float64).max
+"""The threshold of a node that only parts what is missing from what is there, for which others write infinity."""
+
 _LEAF_OF_BIT = np.zeros(2**MAX_LEAVES, dtype=np.intp)
 _LEAF_OF_BIT[2 ** np.arange(MAX_LEAVES)] = np.arange(MAX_LEAVES)
 
@@ -88,14 +91,14 @@ class TreeEnsemble:
 
     @classmethod
     def from_sklearn(cls, model: Any) -> TreeEnsemble:
-        """The trees of a fitted binary ``HistGradientBoostingClassifier`` without categorical features."""
+        """The trees of a fitted ``HistGradientBoostingRegressor``, or classifier of two classes, without categories."""
         trees = [predictors[0].nodes for predictors in model._predictors]
         nodes = np.concatenate(trees)
         leaf = nodes["is_leaf"].astype(bool)
         return cls(
             start=np.concatenate([[0], np.cumsum([len(tree) for tree in trees])]).astype(np.int64),
             feature=np.where(leaf, -1, nodes["feature_idx"]).astype(np.int64),
-            threshold=np.where(leaf, 0.0, nodes["num_threshold"]).astype(np.float64),
+            threshold=np.where(leaf, 0.0, np.minimum(nodes["num_threshold"], LARGEST)).astype(np.float64),
             left=np.where(leaf, 0, nodes["left"]).astype(np.int64),
             right=np.where(leaf, 0, nodes["right"]).astype(np.int64),
             missing_left=(nodes["missing_go_to_left"] != 0) & ~leaf,

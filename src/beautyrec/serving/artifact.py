@@ -29,6 +29,7 @@ from beautyrec.models.blended import BlendRecommender, part_states
 from beautyrec.models.funnel import FunnelModel, TreeFunnelModel
 from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
+from beautyrec.models.reranked import RerankRecommender, first_state
 from beautyrec.models.state import ModelState
 from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
 from beautyrec.serving.soundness import check_numbers, check_recommender, check_trees
@@ -141,7 +142,10 @@ def _recommender(state: ModelState) -> Recommender:
     for vocabulary in (model.users, model.items):
         if not vocabulary.ids.is_unique:
             raise ArtifactError("a vocabulary has an id twice.")
-    for part in part_states(state) if isinstance(model, BlendRecommender) else (state,):
+    if isinstance(model, RerankRecommender):
+        check_trees(state, "trees_", model.n_features)
+        state = first_state(state)
+    for part in part_states(state) if state.kind == BlendRecommender.kind else (state,):
         check_recommender(part, len(model.users), len(model.items))
     return model
 

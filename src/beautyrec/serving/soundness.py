@@ -46,9 +46,14 @@ def check_recommender(state: ModelState, n_users: int, n_items: int) -> None:
     if "neighbour_ix" in arrays:
         _check_rows("indptr", arrays["indptr"], n_items, len(arrays["neighbour_ix"]))
         _check_index("neighbour_ix", arrays["neighbour_ix"], n_items)
-    whole = {"seen_indptr", "seen_item_ix", "indptr", "neighbour_ix"}
+    whole = {"seen_indptr", "seen_item_ix", "indptr", "neighbour_ix", "value_keys", "value_items"}
     vocabulary = {name for name in arrays if name.startswith(("users_", "items_"))}
-    for name in set(arrays) - whole - vocabulary:
+    bounds = {name for name in arrays if name.startswith("edges_")}
+    for name in whole & set(arrays):
+        _require(arrays[name].dtype == np.int64, name, "it has to be of 64-bit integers")
+    for name in bounds:
+        _require(arrays[name].dtype == np.float64, name, "it has to be of 64-bit floats")
+    for name in set(arrays) - whole - vocabulary - bounds:
         _require(arrays[name].dtype == np.float32, name, "it has to be of 32-bit floats")
 
 

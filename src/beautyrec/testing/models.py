@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -23,9 +25,11 @@ import pytest
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.vocabulary import Vocabulary
-from beautyrec.errors import ConfigError, FitError, UnknownIdError
+from beautyrec.errors import ArtifactError, ConfigError, FitError, UnknownIdError
 from beautyrec.models.base import Learner, ModelState, OnUnknown, Recommender
 from beautyrec.models.recommenders import recommender_from_state
+from beautyrec.serving.artifact import read_artifact, write_artifact
+from beautyrec.serving.manifest import ModelCard
 from beautyrec.types import Float32Array, IntArray
 
 N_USERS, N_ITEMS = 60, 40
@@ -117,6 +121,19 @@ class RecommenderContract:
         first = np.arange(len(small_log())) < events
         with pytest.raises(FitError, match=f"cannot be fitted on {events} interactions"):
             self.learner.fit(small_log().where(first))
+
+    def test_users_with_one_event_each_are_fitted_or_the_reason_is_said(self) -> None:
+        first = np.append(True, np.diff(small_log().user_ix) > 0)
+        try:
+            model = self.learner.fit(small_log().where(first))
+        except FitError as error:
+            assert "two interactions" in str(error)  # noqa: PT017 - one of two promised ends
+            return
+        assert np.isfinite(model.scores(np.arange(-1, N_USERS))).all()
+
+    def test_a_log_whose_items_nothing_is_known_of_is_fitted(self) -> None:
+        model = self.learner.fit(replace(small_log(), item_table=None))
+        assert np.isfinite(model.scores(np.arange(-1, N_USERS))).all()
 
     @pytest.mark.parametrize("weight", [0.0, np.nan])
     def test_weights_that_cannot_be_are_counted(self, weight: float) -> None:
@@ -216,6 +233,25 @@ class RecommenderContract:
         with pytest.raises(ConfigError, match="on_unknown"):
             self.model.recommend(users, 2, on_unknown=cast("OnUnknown", "ignore"))
 
+    def test_unknown_candidates_raise_come_last_or_are_left_out(self) -> None:
+        allowed = [self.model.items.ids[3], "new", self.model.items.ids[7], "newer", "new"]
+        users = ["u002", "nobody", "u001"]
+        with pytest.raises(UnknownIdError, match="3 of 5 ids"):
+            self.model.recommend(users[:1], 2, candidates=allowed)
+        known = self.model.recommend(users, 9, candidates=allowed[::2][:2], exclude_seen=False, on_unknown="fallback")
+        skipped = self.model.recommend(users, 9, candidates=allowed, exclude_seen=False, on_unknown="skip")
+        pd.testing.assert_frame_equal(skipped, known[known["user_id"] != "nobody"].reset_index(drop=True))
+        for k in (1, 3, 9):
+            frame = self.model.recommend(users, k, candidates=allowed, exclude_seen=False, on_unknown="fallback")
+            assert list(frame) == list(known)
+            for user in users:
+                mine, expected = frame[frame["user_id"] == user], known[known["user_id"] == user]
+                items = [*expected["item_id"], "new", "newer"][:k]
+                assert mine["item_id"].tolist() == items
+                assert mine["rank"].tolist() == list(range(1, len(items) + 1))
+                assert mine["score"].iloc[2:].tolist() == [-np.inf] * max(0, len(items) - 2)
+            assert frame["user_id"].unique().tolist() == users
+
     def _fallback_scores(self) -> Any:
         """[I] what a user nobody has seen is ranked by."""
         return self.model.popularity
@@ -236,12 +272,35 @@ class RecommenderContract:
         model = _fitted(cast("Hashable", self.learner), ids)
         state = model.state()
         assert state.kind == model.kind
-        assert all(array.dtype.kind in "iuf" for array in state.arrays.values())
+        assert all(array.dtype.kind in "iufb" for array in state.arrays.values())
         stored = {name: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape) for name, a in state.arrays.items()}
         again = recommender_from_state(ModelState(state.kind, stored, dict(state.meta)))
         everyone = np.arange(-1, N_USERS)
         np.testing.assert_array_equal(again.scores(everyone), model.scores(everyone))
         pd.testing.assert_frame_equal(again.recommend(model.users.ids, 5), model.recommend(model.users.ids, 5))
+
+    def test_an_artifact_gives_the_same_scores_and_holds_no_nan(self, tmp_path: Path) -> None:
+        state, everyone = self.model.state(), np.arange(-1, N_USERS)
+        write_artifact(tmp_path / "model", state, ModelCard("contract"))
+        again = read_artifact(tmp_path / "model").model
+        np.testing.assert_array_equal(again.scores(everyone), self.model.scores(everyone))
+        name = next(name for name, array in sorted(state.arrays.items()) if array.dtype.kind == "f" and array.size)
+        broken = state.arrays[name].copy()
+        broken.flat[0] = np.nan
+        with pytest.raises(ArtifactError, match=f"1 of {broken.size} values of '{name}' are not finite"):
+            write_artifact(tmp_path / "wrong", replace(state, arrays={**state.arrays, name: broken}), ModelCard("x"))
+
+    def test_a_score_that_is_no_number_is_an_error(self) -> None:
+        class Lost(type(self.model)):  # type: ignore[misc]  # the class of the model is known at run time only
+            def scores(
+                self, user_ix: IntArray, columns: IntArray | None = None, room: Float32Array | None = None
+            ) -> Float32Array:
+                block: Float32Array = super().scores(user_ix, columns, room)
+                block[0, -1] = np.nan
+                return block
+
+        with pytest.raises(FitError, match="hold NaN"):
+            Lost.from_state(self.model.state()).top_k(self.warm, 3, exclude_seen=False)
 
     def test_memory_does_not_grow_with_users_times_items(self) -> None:
         blocks: list[int] = []
@@ -259,3 +318,16 @@ class RecommenderContract:
         top, _ = watched.top_k(many, 1)
         assert max(blocks) <= limit < len(many) * N_ITEMS
         np.testing.assert_array_equal(top[: len(self.warm)], top[-len(self.warm) :])
+
+    def test_peak_memory_grows_by_lists_and_not_by_scores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = type(self.model).from_state(self.model.state())
+        monkeypatch.setattr(type(model), "chunk_scores", 64 * N_ITEMS)
+        model.top_k(self.warm, 1)
+        peaks = []
+        for n in (1024, 8192):
+            users = np.resize(self.warm, n)
+            tracemalloc.start()
+            model.top_k(users, 1)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert peaks[1] - peaks[0] < (8192 - 1024) * N_ITEMS * 4 / 2
