@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 
 from beautyrec.campaign.compare import last_days
-from beautyrec.campaign.shelf_features import ShelfFeatures, funnel_scores, impression_rows, known_rows
-from beautyrec.campaign.value_of import Purchase, Trial, value_of
+from beautyrec.campaign.source_trial import SourceTrial, Tried
+from beautyrec.campaign.value_of import Purchase, value_of
 from beautyrec.data.external import ExternalSource
 from beautyrec.data.log import EventLog
 from beautyrec.data.times import microseconds
 from beautyrec.errors import ConfigError, EvaluationError, SchemaError
 from beautyrec.features.context import Position
-from beautyrec.features.external import External
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.features.items import ItemHeat
 from beautyrec.models.funnel import Boosting, Funnel
@@ -28,7 +27,7 @@ from beautyrec.simulate.world import World
 DAY = pd.Timedelta(days=1)
 INDEX = ExternalSource("index", "item_id", "known_at", "1D", ("trend",))
 BASE = FeatureSet((ItemHeat(), Position()))
-TRIAL = Trial(features=BASE, test_days=4)
+TRIAL = SourceTrial(features=BASE, test_days=4)
 PRICE = 30.0
 
 
@@ -55,18 +54,13 @@ def told(world, log, values, late=0):
 
 def true_extra(world, log):
     """By the world itself: margin per 1,000 viewers of the policy with the source less that of the one without."""
-    cutoff = last_days(log, TRIAL.test_days)
-    features = FeatureSet((*BASE.builders, External.of(INDEX)))
-    rows = known_rows(log, impression_rows(log, features, log.impressions()), cutoff)
     slates = log.slates()
-    slates = slates.where(slates.ts >= microseconds(cutoff))
-    shelf, worth = ShelfFeatures.of(log, features, slates), []
-    for names in (BASE.names, features.names):
-        model = TRIAL.learner.fit(rows, features=names, seed=0)
-        draws = TRIAL.policy.probabilities(funnel_scores(model, shelf))
-        truth = world.truth(slates, draws, rng=np.random.default_rng(0), n_slates=16)
-        worth.append(1000 * truth.margin_per_viewer.value)
-    return worth[1] - worth[0]
+    slates = slates.where(slates.ts >= microseconds(last_days(log, TRIAL.test_days)))
+    without, with_source = (
+        world.truth(slates, arm.draws, rng=np.random.default_rng(0), n_slates=16).margin_per_viewer.value
+        for arm in Tried.of(INDEX, log, TRIAL).arms
+    )
+    return 1000 * (with_source - without)
 
 
 def change(found, measure):
@@ -126,12 +120,12 @@ def test_without_costs_revenue_counts_and_it_says_so(tiny_log):
     source = replace(INDEX, valid_for="999D")
     known = source.read(rows).join(tiny_log)
     eager = Funnel(click=Boosting(rows_a_leaf=2, l2=0.0), order=Boosting(rows_a_leaf=2, l2=0.0))
-    trial = Trial(features=FeatureSet((Position(),)), learner=eager, test_days=1)
+    trial = SourceTrial(features=FeatureSet((Position(),)), learner=eager, test_days=1)
     found = value_of(source, known, price=0.0, trial=trial)
     assert found.verdict is Purchase.CANNOT_BE_TOLD
     assert found.changes["measure"].iloc[-1] == "margin per 1,000 viewers"
     assert any("with the source, the log is worth" in reason for reason in found.reasons)
-    bare = tiny_log.items.mutate(cost=tiny_log.items["cost"].nullif(2.0))
+    bare = tiny_log.items.mutate(cost=tiny_log.items["cost"].nullif(7.5))
     again = value_of(source, replace(known, items=bare), price=0.0, trial=trial)
     assert again.changes["measure"].iloc[-1] == "revenue per 1,000 viewers"
     revenue = change(again, "lift, revenue_per_viewer")
@@ -150,9 +144,9 @@ def test_a_price_that_is_none_is_refused(tiny_log, price):
 
 def test_a_log_without_the_source_or_without_test_days_is_named(tiny_log):
     with pytest.raises(SchemaError, match="external 'index': the log has"):
-        value_of(INDEX, tiny_log, price=1.0, trial=Trial(test_days=1))
+        value_of(INDEX, tiny_log, price=1.0, trial=SourceTrial(test_days=1))
     with pytest.raises(ConfigError, match="folds is 3, test_days 2"):
-        Trial(test_days=2, folds=3)
+        SourceTrial(test_days=2, folds=3)
 
 
 def test_a_log_that_ends_without_rooms_is_named(tiny_log, tiny_frames):
@@ -165,4 +159,4 @@ def test_a_log_that_ends_without_rooms_is_named(tiny_log, tiny_frames):
     log = EventLog.from_frames(**frames)
     rows = pd.DataFrame({"item_id": ["item-00"], "known_at": pd.Timestamp("2026-01-01", tz="UTC"), "trend": [1.0]})
     with pytest.raises(EvaluationError, match="no request came after"):
-        value_of(INDEX, INDEX.read(rows).join(log), price=1.0, trial=Trial(test_days=1))
+        value_of(INDEX, INDEX.read(rows).join(log), price=1.0, trial=SourceTrial(test_days=1))

@@ -54,6 +54,17 @@ class Change(NamedTuple):
     """Why there is no value; empty where there is one."""
 
 
+class Book(NamedTuple):
+    """One kind of money that two policies bring on the same requests."""
+
+    sign: float
+    """How it counts: 1 for revenue, -1 for what was spent."""
+    before: SlateEvidence
+    """The log, weighted towards the first policy; its outcome ``revenue`` is the money."""
+    after: SlateEvidence
+    """The same log, weighted towards the second."""
+
+
 @dataclass(frozen=True, eq=False)
 class PairedPredictions:
     """Two predictions of the same n impressions.
@@ -94,8 +105,8 @@ class PairedPredictions:
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
-        others = (self.after, self.clicked, self.ordered, self.cluster, self.request)
-        lengths = [len(self.before), *map(len, others)]
+        lengths = [len(self.before), len(self.after)]
+        lengths += [len(array) for array in (self.clicked, self.ordered, self.cluster, self.request)]
         if len(set(lengths)) > 1 or not lengths[0]:
             raise EvaluationError(
                 f"paired predictions have lengths {lengths}; give the same impressions, at least one."
@@ -186,13 +197,13 @@ def lift_changes(
     sums, ledgers = _side_by_side([before, after], estimator or DR())
     found = []
     for metric in metrics:
-        lifts = [_lift(ledger, metric) for ledger in ledgers]
-        found.append(_change(f"lift, {metric.name}", "higher", sums, *lifts, confidence))
+        first, second = (_lift(ledger, metric) for ledger in ledgers)
+        found.append(_change(f"lift, {metric.name}", "higher", sums, first, second, confidence))
     return found
 
 
 def money_change(
-    books: Sequence[tuple[float, SlateEvidence, SlateEvidence]],
+    books: Sequence[Book],
     measure: str,
     *,
     estimator: Estimator | None = None,
@@ -201,8 +212,7 @@ def money_change(
     """The money that two policies bring per 1,000 viewers of rooms, and its change.
 
     Args:
-        books: sign, and the log weighted towards the first and the second policy; the outcome ``revenue`` of each is what
-            counts with that sign. Margin is revenue (+1) and the cost of what was ordered (-1).
+        books: of the money. Margin is revenue (+1) and the cost of what was ordered (-1).
         measure: what it is, for the table.
         estimator: `DR` if None.
         confidence: chance of the interval to cover.
@@ -210,8 +220,10 @@ def money_change(
     Raises:
         EvaluationError: there are no books, or they are not of the same requests and clusters.
     """
-    sums, ledgers = _side_by_side([evidence for _, *two in books for evidence in two], estimator or DR())
-    signs = [sign for sign, *_ in books]
+    sums, ledgers = _side_by_side(
+        [evidence for book in books for evidence in (book.before, book.after)], estimator or DR()
+    )
+    signs = [book.sign for book in books]
 
     def worth(way: int) -> Smooth:
         values = [_target(ledger, REVENUE_PER_VIEWER) for ledger in ledgers[way::2]]
@@ -270,4 +282,4 @@ def _change(measure: str, better: str, sums: FloatArray, before: Smooth, after: 
 
 
 def _none(measure: str, better: str, note: str) -> Change:
-    return Change(measure, better, *[np.nan] * 5, 0, note)
+    return Change(measure, better, np.nan, np.nan, np.nan, np.nan, np.nan, 0, note)

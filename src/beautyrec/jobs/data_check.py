@@ -178,7 +178,7 @@ def _frame(path: Path, columns: Columns) -> pd.DataFrame:
 def _all_of(rows: pd.DataFrame, columns: Columns) -> Columns:
     """The columns with times read, and all that are nothing else as features."""
     other = {columns.label, columns.as_of, *columns.ids, *columns.row, *columns.times}
-    absent = sorted(name for name in other - {None} if name not in rows)
+    absent = sorted(str(name) for name in other - {None} if name not in rows)
     if absent:
         raise EvaluationError(f"data check: there are no columns {absent}; the file has {list(rows)}. Name its own.")
     features = columns.features or tuple(str(name) for name in rows if name not in other)
