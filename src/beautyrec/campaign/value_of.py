@@ -95,12 +95,12 @@ def value_of(
 
     Examples:
         >>> import beautyrec as br
-        >>> from beautyrec.features.items import ItemHeat
+        >>> from beautyrec.features.items import ItemHeat, PriceInCategory
         >>> log = br.World.tiny(0).log()
         >>> told = log.engine.frame(log.items)[["item_id"]].assign(told_at=pd.Timestamp("2014-01-01", tz="UTC"))
         >>> told["luck"] = np.random.default_rng(0).random(len(told))
         >>> source = br.ExternalSource("horoscope", "item_id", "told_at", "3650D", ("luck",))
-        >>> trial = SourceTrial(br.FeatureSet((ItemHeat(),)), test_days=2)
+        >>> trial = SourceTrial(br.FeatureSet((ItemHeat(), PriceInCategory())), test_days=3)
         >>> found = br.value_of(source, source.read(told).join(log), price=5_000.0, trial=trial)
         >>> str(found.verdict), round(found.coverage, 2)
         ('does not pay', 1.0)

@@ -116,7 +116,10 @@ class PairedPredictions:
         """Log loss, calibration error and AUC within requests, of each chance.
 
         Log loss pays for both: chances that are off, and chances that do not tell rows apart. The calibration error is that of
-        `beautyrec.evaluation.prediction.calibration_error` over each way's own bins, divided by the base rate.
+        `beautyrec.evaluation.prediction.calibration_error` over each way's own bins, divided by the base rate. It does not fall
+        to 0 for a perfect model, and how far it stays above differs between two ways where events are few: on 200 simulated
+        logs its 95 % interval held the true difference 190 times with about 260 clicks, 154 times with about 80 orders. The
+        other measures held it 190 to 193 times. Trust the log loss where they disagree.
 
         Args:
             bins: of the calibration error.
