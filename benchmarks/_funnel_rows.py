@@ -120,7 +120,7 @@ def taobao(folder: Path) -> Task:
     """
     import duckdb
 
-    log = read_taobao(folder / "taobao-userbehavior-sample")
+    log = read_taobao(folder / "taobao-userbehavior-sample").log()
     first = pd.Timestamp("2017-11-25", tz="UTC") - SHANGHAI
     events = log.engine.frame(log.events.select(USER_ID, ITEM_ID, TS, "event"))
     catalogue = log.engine.frame(log.items.select(ITEM_ID, CATEGORY))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from beautyrec.campaign.compare import GlobalTime, LeaveLastOut, compare
     from beautyrec.campaign.lift_from_log import LiftFromLog
     from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
+    from beautyrec.campaign.value_of import value_of
+    from beautyrec.data.external import ExternalSource
     from beautyrec.data.interactions import Interactions
     from beautyrec.data.log import EventLog
     from beautyrec.data.splits import leave_last_out, split_at
@@ -61,6 +63,7 @@ __all__ = [
     "Blend",
     "Checkpoint",
     "EventLog",
+    "ExternalSource",
     "FeatureSet",
     "Funnel",
     "FunnelNetwork",
@@ -94,6 +97,7 @@ __all__ = [
     "shelf_scores",
     "smoothed_ctr",
     "split_at",
+    "value_of",
 ]
 
 _HOME = {
@@ -104,6 +108,7 @@ _HOME = {
     "BanditLog": "evaluation.bandit_log",
     "Checkpoint": "models.checkpoint",
     "EventLog": "data.log",
+    "ExternalSource": "data.external",
     "FeatureSet": "features.feature_set",
     "Funnel": "models.funnel",
     "FunnelNetwork": "models.funnel_network",
@@ -138,6 +143,7 @@ _HOME = {
     "shelf_scores": "campaign.policy_lift",
     "smoothed_ctr": "models.item_order",
     "split_at": "data.splits",
+    "value_of": "campaign.value_of",
 }
 
 

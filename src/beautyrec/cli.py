@@ -116,6 +116,30 @@ def describe_data(
     look_at(path, mapping or [], as_json=as_json, memory=memory, console=_console())
 
 
+@data_app.command("check")
+def check_data(
+    path: Annotated[Path, typer.Argument(help="Folder of a log, or a Parquet or CSV file of training rows.")],
+    label: Annotated[
+        str, typer.Option("--label", help="Of a file: what is to be predicted, true or false.")
+    ] = "clicked",
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="Of a file: an id; may be given more than once.")
+    ] = None,
+    row: Annotated[list[str] | None, typer.Option("--row", help="Of a file: what names a row, likewise.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Of a file: the moment a row looks back from.")] = None,
+    times: Annotated[list[str] | None, typer.Option("--time", help="Of a file: when a value became known.")] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="A file with the rows of the test side.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Leaks and gaps in what models learn from; exit code 2 with the evidence where something leaks."""
+    from beautyrec.evaluation.leaks import Columns
+    from beautyrec.jobs.data_check import check_path
+
+    named = tuple(tuple(names or ()) for names in (ids, row, times))
+    columns = Columns(label, ids=named[0], row=named[1], as_of=as_of, times=named[2])
+    check_path(path, columns, test=test, as_json=as_json, console=_console())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the command line; exit code 2 and one message for an error raised on purpose, or for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)

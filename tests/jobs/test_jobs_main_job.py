@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from beautyrec.errors import EvaluationError
+from beautyrec.jobs import main_job
 from beautyrec.jobs.config import read_config
 from beautyrec.jobs.main_job import run_job
+from beautyrec.jobs.shop import Shop, open_shop
 from beautyrec.serving import Scorer
 from beautyrec.simulate.config import SIMULATED
+from beautyrec.simulate.world import World
+from beautyrec.types import Progress
 
 SMALL = Path(__file__).with_name("small.toml")
 METRICS = {"ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer", "revenue_per_impression"}
@@ -38,6 +44,29 @@ def test_every_part_of_the_summary_is_there(run: tuple[Path, dict[str, Any]]) ->
     assert summary["data"]["month"]["label"] == SIMULATED
     assert {row["protocol"] for row in summary["ranking"]} == {"leave-last-out", "global time, last 90 days"}
     assert len(summary["ranking"]) == 2 * 2, "two models that rank, two protocols"
+
+
+def test_the_rows_that_models_learn_from_were_looked_at_for_leaks(run: tuple[Path, dict[str, Any]]) -> None:
+    checks = run[1]["data"]["checks"]
+    assert checks["leaks"] == []
+    assert checks["labels"] == ["clicked", "ordered"]
+    assert {"item_heat_7d", "position", "event_id"} <= {row["column"] for row in checks["columns"]}
+
+
+def test_a_leak_ends_the_run_with_its_evidence(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feature that was made of the label."""
+
+    def leaky(world: World, on_progress: Progress | None = None) -> Shop:
+        shop = open_shop(world, on_progress)
+        rows = shop.rows.assign(position=shop.rows["clicked"].astype(float))
+        return replace(shop, rows=rows)
+
+    monkeypatch.setattr(main_job, "open_shop", leaky)
+    with pytest.raises(
+        EvaluationError, match=r"leaks: 1 found: 'position': copy of the label: .*, correlation 1\.0000"
+    ):
+        run_job(read_config(SMALL), data_folder=bare, output=tmp_path)
+    assert not (tmp_path / "summary.json").exists()
 
 
 def test_the_first_line_says_that_purchases_are_generated(

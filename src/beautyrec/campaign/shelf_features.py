@@ -25,6 +25,7 @@ from beautyrec.data.schema import (
     USER_ID,
 )
 from beautyrec.data.slates import Slates
+from beautyrec.data.times import Moment
 from beautyrec.features.builder import AS_OF
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.models.funnel import FunnelModel
@@ -51,6 +52,18 @@ def impression_rows(
     keys = shown[[USER_ID, ITEM_ID, ROOM_ID, POSITION]].assign(**{AS_OF: shown[ROOM_ID].map(room_starts(log))})
     kept = shown[[EVENT_ID, USER_ID, ITEM_ID, ROOM_ID, TS, CLICKED, ORDERED]]
     return kept.join(features.compute(log, keys, on_progress).astype(np.float32))
+
+
+def known_rows(log: EventLog, rows: pd.DataFrame, cutoff: Moment) -> pd.DataFrame:
+    """Those of :func:`impression_rows` that were shown before ``cutoff``, with the clicks and orders known by then.
+
+    Args:
+        log: what the rows come from.
+        rows: of the whole log: features look back from the start of a room, so they do not hang on the cutoff.
+        cutoff: the moment at which a model is fitted.
+    """
+    labels = log.before(cutoff).impressions().set_index(EVENT_ID)[[CLICKED, ORDERED]]
+    return rows.drop(columns=[CLICKED, ORDERED]).join(labels, on=EVENT_ID, how="inner")
 
 
 def shelf_keys(log: EventLog, slates: Slates) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,39 @@ class GroupedAUC:
         )
 
 
+class AUCs(NamedTuple):
+    """The AUC of each of G groups."""
+
+    ids: npt.NDArray[Any]
+    """[G] the groups, sorted."""
+    values: FloatArray
+    """[G] NaN where it always or never happened."""
+    rows: IntArray
+    """[G] how many rows each has."""
+
+
+def auc_of_groups(predicted: npt.ArrayLike, happened: npt.ArrayLike, group: npt.NDArray[Any]) -> AUCs:
+    """The AUC within each group, by which two predictions can be held against each other group by group.
+
+    Args:
+        predicted: [n] any score.
+        happened: [n] true or false.
+        group: [n] the user or request of each row.
+
+    Raises:
+        EvaluationError: lengths differ, or a prediction is missing.
+
+    Examples:
+        >>> auc_of_groups([0.1, 0.9, 0.5], [False, True, True], np.array([1, 1, 2])).values.tolist()
+        [1.0, nan]
+    """
+    p, y, index = _checked(predicted, happened, group)
+    rows, positives, above = _by_group(p, y, index)
+    pairs = positives * (rows - positives)
+    values = np.divide(above, pairs, out=np.full(len(rows), np.nan), where=pairs > 0)
+    return AUCs(np.unique(np.asarray(group)), values, rows)
+
+
 def grouped_auc(
     predicted: npt.ArrayLike, happened: npt.ArrayLike, group: npt.NDArray[Any], *, by_rows: bool = True
 ) -> GroupedAUC:
@@ -67,15 +100,13 @@ def grouped_auc(
         >>> found.value, found.groups, found.groups_left_out
         (1.0, 2, 1)
     """
-    p, y, ids = _checked(predicted, happened, group)
-    rows, positives, above = _by_group(p, y, ids)
-    negatives = rows - positives
-    both = (positives > 0) & (negatives > 0)
+    _, values, rows = auc_of_groups(predicted, happened, group)
+    both = ~np.isnan(values)
     if not both.any():
         raise EvaluationError(
             f"grouped auc: none of {len(rows)} groups has rows where it happened and rows where it did not. Group coarser."
         )
-    values = above[both] / (positives[both] * negatives[both])
+    values = values[both]
     weight = rows[both].astype(np.float64) if by_rows else np.ones(len(values))
     return GroupedAUC(
         value=float(np.average(values, weights=weight)),

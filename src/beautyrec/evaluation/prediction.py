@@ -132,7 +132,7 @@ def calibration_curve(predicted: npt.ArrayLike, happened: npt.ArrayLike, bins: i
     p, y = _probabilities(predicted, happened)
     if bins < 1:
         raise EvaluationError(f"calibration_curve: {bins} bins; ask for at least 1.")
-    number = _quantile_bins(p, bins)
+    number = quantile_bins(p, bins)
     n = np.bincount(number)
     positives = np.bincount(number, weights=y).astype(np.int64)
     low, high = wilson_interval(positives, n)
@@ -255,7 +255,7 @@ def _quality(p: FloatArray, y: BoolArray, bins: int) -> dict[str, object]:
     return {"n": n, "positives": positives, **values, "note": note}
 
 
-def _quantile_bins(p: FloatArray, bins: int) -> IntArray:
+def quantile_bins(p: FloatArray, bins: int) -> IntArray:
     """[n] the bin of each prediction, 0 for the lowest, without empty bins."""
     _, group, count = np.unique(p, return_inverse=True, return_counts=True)
     middle = np.cumsum(count) - (count + 1) / 2

@@ -17,10 +17,12 @@ from beautyrec.data import schema
 from beautyrec.data.locate import find_data
 from beautyrec.data.splits import Split, leave_last_out, split_at
 from beautyrec.errors import SourceError
+from beautyrec.evaluation.leaks import refuse_leaks
 from beautyrec.evaluation.prediction import calibration_curve, calibration_error
 from beautyrec.jobs import show
 from beautyrec.jobs.champion import crown
 from beautyrec.jobs.config import JobConfig
+from beautyrec.jobs.data_check import Checked, check_impressions, said
 from beautyrec.jobs.lift import Knowledge, Stage, lift_of_models, scores_of_models
 from beautyrec.jobs.next_room import NextRoom, plan_next_room
 from beautyrec.jobs.open_bandit import find_open_bandit, lift_of_bandits
@@ -95,6 +97,7 @@ class MainJob:
             world = build_world(purchases, self.config, on_progress)
         with self.steps.step("write its log, compute features") as on_progress:
             shop = open_shop(world, on_progress)
+        checked = self.check(shop)
         lift, calibration = self.lift(shop)
         open_bandit = self.open_bandit()
         study, champion = self.tune(shop, purchases)
@@ -104,7 +107,7 @@ class MainJob:
         return Summary(
             seed=self.config.seed,
             version=beautyrec.__version__,
-            data=describe(purchases, shop),
+            data={**describe(purchases, shop), "checks": checked.as_dict()},
             ranking=ranking,
             lift=lift,
             calibration=calibration,
@@ -147,6 +150,18 @@ class MainJob:
         place = {(protocol, name): number for number, (protocol, name) in enumerate(product(splits, learners))}
         order = [place[key] for key in zip(rows["protocol"], rows["model"], strict=True)]
         return rows.iloc[np.argsort(order)].reset_index(drop=True)
+
+    def check(self, shop: Shop) -> Checked:
+        """Nothing that models learn from may know what it could not have known; says how full the columns are.
+
+        Raises:
+            EvaluationError: something leaks; with the evidence.
+        """
+        with self.steps.step("look for leaks in the features"):
+            checked = check_impressions(shop.log, shop.rows, shop.features.names, seed=self.config.seed)
+            refuse_leaks(checked.leaks)
+        self.steps.console.print(f"  {said(checked)}", highlight=False)
+        return checked
 
     def lift(self, shop: Shop) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Lift of every model's policy in the week before the sweep's, and the calibration of the funnel model there."""

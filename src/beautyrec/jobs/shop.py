@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from beautyrec.campaign.shelf_features import impression_rows
+from beautyrec.campaign.shelf_features import impression_rows, known_rows
 from beautyrec.data import schema
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.log import EventLog
@@ -125,10 +125,7 @@ class Shop:
 
     def known_rows(self, cutoff: pd.Timestamp) -> pd.DataFrame:
         """Impressions with their features and what was known of clicks and orders before ``cutoff``."""
-        known = self.log.before(cutoff).impressions()
-        labels = known.set_index(schema.EVENT_ID)[[schema.CLICKED, schema.ORDERED]]
-        rows = self.rows.drop(columns=[schema.CLICKED, schema.ORDERED])
-        return rows.join(labels, on=schema.EVENT_ID, how="inner")
+        return known_rows(self.log, self.rows, cutoff)
 
 
 def build_world(purchases: Purchases, config: JobConfig, on_progress: Progress | None = None) -> World:

@@ -213,5 +213,10 @@ def _grow(
         random_state=seed,
     )
     with threadpool_limits(limits=1):
-        model.fit(np.stack(columns, axis=1), label, sample_weight=weight)
+        model.fit(np.stack([_some(column) for column in columns], axis=1), label, sample_weight=weight)
     return TreeEnsemble.from_sklearn(model)
+
+
+def _some(column: FloatArray) -> FloatArray:
+    """The column; zeros for one without a single value, which scikit-learn cannot bin. No tree splits on either."""
+    return np.zeros_like(column) if np.isnan(column).all() else column

@@ -5,6 +5,7 @@ import gzip
 import pandas as pd
 import pytest
 
+from beautyrec.data.log import EventLog
 from beautyrec.data.sources.rees46 import read_rees46
 from beautyrec.errors import SchemaError, SourceError
 
@@ -132,7 +133,7 @@ def test_absent_empty_and_cut_files(tmp_path):
         read_rees46(tmp_path)
 
 
-def test_the_five_real_months_and_their_catalogue(shared_data):
+def test_the_five_real_months_and_their_catalogue(shared_data, tmp_path):
     folder = shared_data / "rees46-cosmetics-sample"
     if not folder.is_dir():
         pytest.skip(f"needs the REES46 sample ('{folder}' is not there)")
@@ -140,4 +141,7 @@ def test_the_five_real_months_and_their_catalogue(shared_data):
     assert source.rejected.num_rows == 0
     assert source.events.num_rows + source.beside["remove_from_cart"].num_rows == 5 * 999
     assert source.items.num_rows == 54_043
-    assert source.log().describe()["events"] == {"cart": 1300, "view": 2321, "order": 323}
+    log = source.log()
+    assert log.describe()["events"] == {"cart": 1300, "view": 2321, "order": 323}
+    log.write(tmp_path / "log")
+    assert EventLog.read(tmp_path / "log").describe() == log.describe()
