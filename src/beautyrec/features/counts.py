@@ -64,7 +64,11 @@ def smoothed_rate(log: EventLog, events: Any, keys: Any, days: int, strengths: t
     past, rated = Past.of(events, keys, {"known": days}), keys
     steps = past.steps.left_join(log.items.select(ITEM_ID, CATEGORY), ITEM_ID).drop(f"{ITEM_ID}_right")
     in_category = replace(past, steps=steps)
-    for of, by, strength in ((past, (), 0.0), (in_category, (CATEGORY,), strengths[1]), (past, (ITEM_ID,), strengths[0])):
+    for of, by, strength in (
+        (past, (), 0.0),
+        (in_category, (CATEGORY,), strengths[1]),
+        (past, (ITEM_ID,), strengths[0]),
+    ):
         rated = attach(rated, of.known(by, ["successes", "trials"]), by)
         successes = rated["successes_known"]
         trials = ibis.greatest(rated["trials_known"], successes)
