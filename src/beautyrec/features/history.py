@@ -11,6 +11,7 @@ by entity: what is sorted by entity is then small.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,7 +66,7 @@ class Past:
         empty = {name: _null(events[name]) for name in events.columns if name != AVAILABLE_AT}
         stream = stream.union(starts.select(**empty, **{_PLACE: _place(0), _AT: starts[_AT]}))
         passed = (stream[_PLACE] != _EVENT).cast("int64").sum()
-        stream = stream.mutate(**{_GAP: passed.over(_before(stream, (), _AT))})
+        stream = stream.mutate(**{_GAP: passed.over(_before(stream, (), _AT)).cast("int64")})
         stream = stream.filter(stream[_PLACE] == _EVENT)
         steps = stream.group_by(*by, _GAP).aggregate(**{name: _total(stream[name]) for name in empty if name not in by})
         return cls(keys, steps, moments, windows)
@@ -81,19 +82,21 @@ class Past:
 
         Returns:
             One row for each key, or where keys have more columns for each distinct (``by``, ``as_of``), of an entity
-            that has events: ``row``, or those columns, and ``AMOUNT_WINDOW`` for each amount and window.
+            that has earlier events: ``row``, or those columns, and ``AMOUNT_WINDOW`` for each amount and window.
             :func:`attach` brings it to the keys.
         """
         steps, keys = self.steps, self.keys
-        if by:
-            keys = keys.semi_join(steps, [keys[name].identical_to(steps[name]) for name in by])
         whole = {ROW, AS_OF, *by} == set(keys.columns)
         each = [ROW] if whole else [*by, AS_OF]
+        columns = list(dict.fromkeys([*by, *each]))
         keys = keys if whole else keys.select(*each).distinct()
-        steps = steps.group_by(*by, _GAP).aggregate(**{name: _total(steps[name]) for name in amounts})
+        marks = keys.join(self.moments, AS_OF).select(*columns, _PLACE, _GAP)
+        if len(by) + 1 + len(amounts) < len(steps.columns):
+            steps = steps.group_by(*by, _GAP).aggregate(**{name: _total(steps[name]) for name in amounts})
+        if by:
+            marks, steps = _with_a_past(marks, steps, by)
         nothing = {name: _nothing(steps[name]) for name in amounts}
-        columns = dict.fromkeys([*by, *each])
-        marks = keys.join(self.moments, AS_OF).select(*columns, _PLACE, _GAP, **nothing)
+        marks = marks.select(*columns, _PLACE, _GAP, **nothing)
         no_key = {name: _null(marks[name]) for name in columns if name not in by}
         stream = steps.mutate(**no_key, **{_PLACE: _place(_EVENT)}).select(*marks.columns).union(marks)
         running = _running(stream, by, _GAP, {name: _total(stream[name]) for name in amounts})
@@ -108,8 +111,8 @@ class Past:
         for place, (window, days) in enumerate(self.windows.items(), 1):
             for name in amounts:
                 values[f"{name}_{window}"] = _total(running[name], where=running[_PLACE] == 0)
-                if days is not None:
-                    values[f"{name}_{window}"] -= _total(running[name], where=running[_PLACE] == place)
+                if days is not None:  # where nothing lies before the window, its start is not in the stream
+                    values[f"{name}_{window}"] -= _total(running[name], where=running[_PLACE] == place).fill_null(0)
         return running.group_by(*each).aggregate(**values)
 
 
@@ -181,6 +184,14 @@ def _moments(as_of: Any, windows: Sequence[int | None]) -> Any:
         at = as_of[AS_OF] - ibis.interval(hours=24 * days)  # not days: engines take those in the zone of the session
         parts.append(as_of.select(AS_OF, **{_PLACE: _place(place), _AT: at}))
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _with_a_past(marks: Any, steps: Any, by: Sequence[str]) -> tuple[Any, Any]:
+    """The places of keys before which their entity has an event, and the events of those entities."""
+    firsts = steps.group_by(*by).aggregate(first=steps[_GAP].min())
+    later = [marks[name].identical_to(firsts[name]) for name in by]
+    marks = marks.semi_join(firsts, [*later, marks[_GAP] > firsts["first"]]).alias(f"marks_{secrets.token_hex(6)}")
+    return marks, steps.semi_join(marks, [steps[name].identical_to(marks[name]) for name in by])
 
 
 def _running(stream: Any, by: Sequence[str], at: str, totals: Mapping[str, Any]) -> Any:
