@@ -32,9 +32,9 @@ FROM (SELECT {day} * {a_room} * {rooms} + i AS request, {day} * {rooms} + i // {
 """
 _EVENTS = """
 WITH shown AS ({shown}),
-clicked AS (SELECT *, 4 + item_id * 13 % 97 AS price FROM shown WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10),
+clicked AS (SELECT *, (4 + item_id * 13 % 97)::DOUBLE AS price FROM shown WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10),
 ordered AS (SELECT * FROM clicked WHERE chance(key, {seed} + 4) < .15),
-before AS (SELECT *, 4 + item_id * 13 % 97 AS price FROM ({shown_before})
+before AS (SELECT *, (4 + item_id * 13 % 97)::DOUBLE AS price FROM ({shown_before})
     WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10 AND chance(key, {seed} + 4) < .15),
 every AS (
     SELECT 'impression' AS event, moment AS ts, * EXCLUDE moment, NULL::DOUBLE AS price FROM shown
@@ -98,7 +98,7 @@ def _write_tables(con: Any, folder: Path) -> None:
     _copy(
         con,
         f"""SELECT room AS room_id, (room * 97 + 31 * slot) % {ITEMS} AS item_id,
-            .8 * (4 + item_id * 13 % 97) AS price, (100 + slot)::BIGINT AS stock
+            (.8 * (4 + item_id * 13 % 97))::DOUBLE AS price, (100 + slot)::BIGINT AS stock
             FROM range({DAYS * ROOMS_A_DAY}) r(room), range({SHELF}) s(slot) WHERE slot % 3 = 0""",
         folder / "shelves.parquet",
     )
