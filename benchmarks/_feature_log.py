@@ -32,7 +32,8 @@ FROM (SELECT {day} * {a_room} * {rooms} + i AS request, {day} * {rooms} + i // {
 """
 _EVENTS = """
 WITH shown AS ({shown}),
-clicked AS (SELECT *, (4 + item_id * 13 % 97)::DOUBLE AS price FROM shown WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10),
+clicked AS (SELECT *, (4 + item_id * 13 % 97)::DOUBLE AS price FROM shown
+    WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10),
 ordered AS (SELECT * FROM clicked WHERE chance(key, {seed} + 4) < .15),
 before AS (SELECT *, (4 + item_id * 13 % 97)::DOUBLE AS price FROM ({shown_before})
     WHERE chance(key, {seed} + 3) < .05 + .06 * (item_id % 11) / 10 AND chance(key, {seed} + 4) < .15),
@@ -53,8 +54,8 @@ FROM every ORDER BY event_id
 """
 
 
-def make(folder: Path, events: int, seed: int, *, memory_limit: str = "2GB") -> int:
-    """Write a log of about so many events.
+def make(folder: Path, events: int, seed: int, *, days: int = DAYS, memory_limit: str = "2GB") -> int:
+    """Write a log of about so many events over some days.
 
     Returns:
         How many there are.
@@ -65,12 +66,12 @@ def make(folder: Path, events: int, seed: int, *, memory_limit: str = "2GB") -> 
     con.execute("SET enable_progress_bar = false")
     con.execute(_FUNCTIONS)
     folder.mkdir(parents=True)
-    _write_tables(con, folder)
-    a_room = max(1, round(events / (EVENTS_A_REQUEST * DAYS * ROOMS_A_DAY)))
+    _write_tables(con, folder, days)
+    a_room = max(1, round(events / (EVENTS_A_REQUEST * days * ROOMS_A_DAY)))
     settings = {"seed": seed, "slate": SLATE, "shelf": SHELF, "items": ITEMS, "rooms": ROOMS_A_DAY, "a_room": a_room}
     settings["users"] = max(1, events // EVENTS_A_VIEWER)
     written = 0
-    for day in range(DAYS):
+    for day in range(days):
         shown, before = (_SHOWN.format(day=each, **settings) for each in (day, day - 5))
         part = f"({before}) WHERE {day} >= 5"
         query = _EVENTS.format(first=written, shown=shown, shown_before=f"SELECT * FROM {part}", **settings)
@@ -81,7 +82,7 @@ def make(folder: Path, events: int, seed: int, *, memory_limit: str = "2GB") -> 
     return written
 
 
-def _write_tables(con: Any, folder: Path) -> None:
+def _write_tables(con: Any, folder: Path, days: int) -> None:
     """The catalogue, the rooms, and a price for a third of each shelf."""
     _copy(
         con,
@@ -92,14 +93,14 @@ def _write_tables(con: Any, folder: Path) -> None:
     _copy(
         con,
         f"""SELECT i AS room_id, 'scene ' || i % 3 AS scene, 'host ' || i % 7 AS host, starts_at(i) AS starts_at,
-            starts_at(i) + INTERVAL 90 MINUTES AS ends_at FROM range({DAYS * ROOMS_A_DAY}) t(i)""",
+            starts_at(i) + INTERVAL 90 MINUTES AS ends_at FROM range({days * ROOMS_A_DAY}) t(i)""",
         folder / "rooms.parquet",
     )
     _copy(
         con,
         f"""SELECT room AS room_id, (room * 97 + 31 * slot) % {ITEMS} AS item_id,
             (.8 * (4 + item_id * 13 % 97))::DOUBLE AS price, (100 + slot)::BIGINT AS stock
-            FROM range({DAYS * ROOMS_A_DAY}) r(room), range({SHELF}) s(slot) WHERE slot % 3 = 0""",
+            FROM range({days * ROOMS_A_DAY}) r(room), range({SHELF}) s(slot) WHERE slot % 3 = 0""",
         folder / "shelves.parquet",
     )
 

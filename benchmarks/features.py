@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 from benchmarks import _feature_log, _feature_pandas, _harness
 from benchmarks._feature_rows import KEYS, Run, features
 
-SIZES, QUICK_SIZES = (1_000_000, 3_000_000, 10_000_000), (30_000, 100_000)
+SIZES, QUICK_SIZES = (1_000_000, 3_000_000, 10_000_000), (20_000, 60_000)
 LARGE = 100_000_000
 MEMORY_BOUND_GIB = 4.0
-RATE, QUICK_RATE = 500_000, 1_000
+RATE, QUICK_RATE = 500_000, 300
 """The quick form guards against a slip, on whatever else the machine is doing; only the full form tells the speed."""
-TIMES_PANDAS, QUICK_TIMES_PANDAS = 20.0, 0.05
+TIMES_PANDAS, QUICK_TIMES_PANDAS = 20.0, 0.01
+QUICK_DAYS = 10
 SLACK, QUICK_SLACK = 1.1, 3.0
 """On the cost of an event at the greatest size over that at the least, beside the growth of the logarithm."""
 
@@ -78,7 +79,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
         folder = Path(place)
         for size in (*(QUICK_SIZES if quick else SIZES), *(() if quick else (LARGE,))):
             start = time.perf_counter()
-            events = _feature_log.make(folder / "log", size, seed)
+            events = _feature_log.make(folder / "log", size, seed, days=QUICK_DAYS if quick else _feature_log.DAYS)
             notes["made_seconds"][events] = round(time.perf_counter() - start, 1)
             runs[events] = child(folder / "log", folder)
             if len(runs) == 1:

@@ -11,7 +11,7 @@ from typing import Any
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import BRAND, CATEGORY, ITEM_ID
 from beautyrec.engine import Engine
-from beautyrec.errors import SchemaError
+from beautyrec.errors import ConfigError, SchemaError
 from beautyrec.features.builder import AS_OF, ROW, FeatureBuilder
 from beautyrec.features.keys import key_columns, kind_of
 from beautyrec.files import atomic_file
@@ -33,7 +33,9 @@ def write_features(
             distinct = stack.enter_context(kept(log.engine, _entities(log, keys, entity, group)))
             features = distinct
             for builder in group:
-                built = stack.enter_context(kept(log.engine, builder.expr(log, distinct)))
+                wanted = distinct.select(ROW, *builder.entity, AS_OF)
+                built = stack.enter_context(kept(log.engine, builder.expr(log, wanted)))
+                _check_rows(builder, log.engine, built, distinct)
                 features = features.inner_join(built, ROW)
                 done += 1
                 if on_progress:
@@ -60,13 +62,30 @@ def check_keys(builders: Sequence[FeatureBuilder], log: EventLog, keys: Any) -> 
             raise SchemaError(f"feature keys: '{name}' is {found}, the log has {wanted}: cast it.")
 
 
+def _check_rows(builder: FeatureBuilder, engine: Engine, built: Any, keys: Any) -> None:
+    """Whether a builder gave a row a key.
+
+    Raises:
+        ConfigError: it gave more or fewer.
+    """
+    rows, n = (engine.frame(table.aggregate(n=table.count()))["n"].iloc[0] for table in (built, keys))
+    if rows != n:
+        raise ConfigError(f"{type(builder).__name__} gave {rows} rows for {n} keys; a builder gives one row a key.")
+
+
 def _groups(builders: Sequence[FeatureBuilder]) -> dict[tuple[str, ...], list[FeatureBuilder]]:
-    """The builders by the key columns that tell their rows apart; a product tells its category and its brand."""
+    """The builders by the key columns that tell their rows apart; a product tells its category and its brand.
+
+    So a viewer and a category are taken with the viewers and products, where other builders want those.
+    """
+    plain = {builder.entity for builder in builders if not {CATEGORY, BRAND} & set(builder.entity)}
     groups: dict[tuple[str, ...], list[FeatureBuilder]] = {}
     for builder in builders:
         entity = builder.entity
         if ITEM_ID in entity:
             entity = tuple(name for name in entity if name not in _OF_THE_ITEM)
+        elif (of_item := key_columns(entity)[:-1]) in plain:
+            entity = of_item
         groups.setdefault(entity, []).append(builder)
     return groups
 
