@@ -144,7 +144,7 @@ class UserWithItem:
 
         by, counts = [USER_ID, ITEM_ID], {"seen": IMPRESSION, "clicks": CLICK, "orders": ORDER}
         events = log.events.filter(log.events[EVENT].isin([*counts.values(), CART]))
-        columns = {name: (events[EVENT] == event).cast("int64") for name, event in counts.items()}
+        columns = {name: (events[EVENT] == event).cast("int8") for name, event in counts.items()}
         for name, event in {"last_seen": IMPRESSION, "put": CART, "ordered": ORDER}.items():
             columns[name] = ibis.ifelse(events[EVENT] == event, events[TS], ibis.null(events[TS].type()))
         past = Past.of(events.select(*by, AVAILABLE_AT, **columns), keys, {"known": ALL})

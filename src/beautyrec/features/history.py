@@ -35,7 +35,8 @@ class Past:
 
     Args:
         keys: Ibis table of the keys.
-        steps: the events, added up by entity in each gap between moments; gap ``g`` begins with the ``g``-th moment.
+        steps: the events with the gap between moments that each lies in, where there is one entity added up by it; gap
+            ``g`` begins with the ``g``-th moment.
         moments: a row for each ``as_of`` and each place, with the gap that begins there.
         windows: the length of each window in days by its name, None for all the past.
     """
@@ -68,7 +69,10 @@ class Past:
         passed = (stream[_PLACE] != _EVENT).cast("int64").sum()
         stream = stream.mutate(**{_GAP: passed.over(_before(stream, (), _AT)).cast("int64")})
         stream = stream.filter(stream[_PLACE] == _EVENT)
-        steps = stream.group_by(*by, _GAP).aggregate(**{name: _total(stream[name]) for name in empty if name not in by})
+        amounts = [name for name in empty if name not in by]
+        if len(by) > 1:  # pairs are many and have few events each: adding up before they are chosen would cost more
+            return cls(keys, stream.select(*by, _GAP, *amounts), moments, windows)
+        steps = stream.group_by(*by, _GAP).aggregate(**{name: _total(stream[name]) for name in amounts})
         return cls(keys, steps, moments, windows)
 
     def known(self, by: Sequence[str], amounts: Sequence[str]) -> Any:
@@ -91,10 +95,10 @@ class Past:
         columns = list(dict.fromkeys([*by, *each]))
         keys = keys if whole else keys.select(*each).distinct()
         marks = keys.join(self.moments, AS_OF).select(*columns, _PLACE, _GAP)
-        if len(by) + 1 + len(amounts) < len(steps.columns):
-            steps = steps.group_by(*by, _GAP).aggregate(**{name: _total(steps[name]) for name in amounts})
         if by:
             marks, steps = _with_a_past(marks, steps, by)
+        if len(by) > 1 or len(by) + 1 + len(amounts) < len(steps.columns):
+            steps = steps.group_by(*by, _GAP).aggregate(**{name: _total(steps[name]) for name in amounts})
         nothing = {name: _nothing(steps[name]) for name in amounts}
         marks = marks.select(*columns, _PLACE, _GAP, **nothing)
         no_key = {name: _null(marks[name]) for name in columns if name not in by}
