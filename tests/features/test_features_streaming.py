@@ -34,7 +34,7 @@ def written(features, log, keys, folder):
 
 
 @pytest.mark.parametrize("name", SETS)
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shop=shops(least_events=30, least_keys=10))
 def test_the_file_has_the_values_of_the_frame(name, shop, tmp_path_factory):
     features = SETS[name]
