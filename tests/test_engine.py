@@ -19,6 +19,12 @@ def test_settings_reach_duckdb():
     assert settings[1] == "476.8 MiB"
 
 
+def test_work_beyond_the_limit_goes_where_it_is_told_to(tmp_path):
+    engine = Engine.duckdb(temp_directory=tmp_path)
+    found = engine.connection.raw_sql("SELECT current_setting('temp_directory')").fetchall()
+    assert found == [(str(tmp_path),)]
+
+
 @pytest.mark.parametrize("settings", [{"memory_limit": "plenty"}, {"threads": -3}])
 def test_settings_it_does_not_take(settings):
     with pytest.raises(ConfigError, match="DuckDB does not take"):

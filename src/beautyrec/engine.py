@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,12 +32,15 @@ class Engine:
     connection: Any
 
     @classmethod
-    def duckdb(cls, memory_limit: str = "2GB", threads: int | None = None) -> Engine:
+    def duckdb(
+        cls, memory_limit: str = "2GB", threads: int | None = None, temp_directory: str | Path | None = None
+    ) -> Engine:
         """A DuckDB of its own in memory; work beyond the limit is put on the disk.
 
         Args:
             memory_limit: what DuckDB may use, such as ``"2GB"``.
             threads: how many; as many as there are cores where it is None.
+            temp_directory: where work beyond the limit is put; ``.tmp`` in the working directory where it is None.
 
         Raises:
             MissingExtraError: Ibis or DuckDB is not installed.
@@ -47,9 +51,9 @@ class Engine:
             import ibis
         except ImportError:
             raise MissingExtraError("ibis-framework[duckdb]", "data") from None
-        settings = (
-            {"memory_limit": memory_limit} if threads is None else {"memory_limit": memory_limit, "threads": threads}
-        )
+        place = None if temp_directory is None else str(temp_directory)
+        given = {"memory_limit": memory_limit, "threads": threads, "temp_directory": place}
+        settings = {name: value for name, value in given.items() if value is not None}
         try:
             return cls(ibis.duckdb.connect(**settings))
         except duckdb.Error as error:

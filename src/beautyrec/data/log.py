@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from beautyrec.data import schema
 from beautyrec.data.attribution import Touch, attribute, last_touch
+from beautyrec.data.in_place import events_in_place
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.parquet import read_parquet
 from beautyrec.data.schema import (
@@ -105,32 +106,44 @@ class EventLog:
     def read(cls, folder: str | Path, engine: Engine | None = None) -> EventLog:
         """A log from a folder with ``events.parquet`` and ``items.parquet``, and others of the tables if wanted.
 
-        Each is a file or a folder of files.
+        Each is a file or a folder of files. Events that are as the schema has them, with rising ids, as :meth:`write`
+        and an import leave them, stay where they are: queries read what they need of the files, so these must stay
+        too. Other events, and the other tables, are brought into memory.
 
         Raises:
             SourceError: the folder, the events or the items are absent, or a file is not Parquet.
             SchemaError: a table is not as the schema has it; the message names the file.
         """
-        folder = Path(folder)
+        folder, engine = Path(folder), engine or Engine.duckdb()
         checked = {}
+        in_place = None
         for name in schema.TABLES:
             path = folder / f"{name}.parquet"
-            if path.exists():
+            if name == "events" and path.exists() and (in_place := events_in_place(engine, path)):
+                checked[name] = in_place[1]
+            elif path.exists():
                 checked[name] = schema.validate(name, read_parquet(path), str(path))
             elif name in ("events", "items"):
                 raise SourceError(f"'{path}' is not there. A log is a folder with events.parquet and items.parquet.")
-        return cls._of(checked, engine)
+        return cls._of(checked, engine, in_place[0] if in_place else None)
 
     @classmethod
-    def _of(cls, checked: dict[str, pa.Table], engine: Engine | None) -> EventLog:
-        """A log from checked tables."""
-        if "users" not in checked:
+    def _of(cls, checked: dict[str, pa.Table], engine: Engine | None, events: Any = None) -> EventLog:
+        """A log from checked tables; ``events`` are taken as they are, one row of ``checked`` shows their ids."""
+        engine = engine or Engine.duckdb()
+        if "users" not in checked and events is None:
             ids = pc.unique(checked["events"].column(USER_ID))
             checked["users"] = pa.table({USER_ID: ids.take(pc.sort_indices(ids))})
+        elif "users" not in checked:
+            checked["users"] = engine.connection.to_pyarrow(events.select(USER_ID).distinct().order_by(USER_ID))
         for name in schema.TABLES.keys() - checked.keys():
             checked[name] = schema.empty(name)
-        engine = engine or Engine.duckdb()
-        return cls(engine, **{name: engine.table(table) for name, table in schema.agree_on_ids(checked).items()})
+        agreed = schema.agree_on_ids(checked)
+        tables = {name: engine.table(table) for name, table in agreed.items() if name != "events" or events is None}
+        if events is not None:
+            rooms = agreed["rooms"].schema.field(ROOM_ID).type
+            tables["events"] = events.mutate(**{ROOM_ID: events[ROOM_ID].cast(_ibis_type(rooms))})
+        return cls(engine, **tables)
 
     def write(self, folder: str | Path) -> None:
         """Write the log as a folder of Parquet files (zstd), whole or not at all; a log that lies there is replaced.
@@ -258,6 +271,12 @@ class EventLog:
 
     def _count(self, table: Any) -> int:
         return int(self.engine.frame(table.aggregate(rows=table.count()))["rows"].iloc[0])
+
+
+def _ibis_type(kind: pa.DataType) -> Any:
+    import ibis
+
+    return ibis.dtype(kind)
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

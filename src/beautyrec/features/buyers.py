@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import (
     AVAILABLE_AT,
+    CART,
     CLICK,
     EVENT,
     IMPRESSION,
@@ -19,9 +20,9 @@ from beautyrec.data.schema import (
     USER_ID,
 )
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.counts import PARTS, counted, days_since, parts, smoothed_share, window_of
-from beautyrec.features.history import ALL, Past, attach, latest_before
+from beautyrec.features.builder import AS_OF, ROW, Feature
+from beautyrec.features.counts import PARTS, days_between, days_since, parts, smoothed_share, window_of
+from beautyrec.features.history import ALL, Past, attach
 from beautyrec.features.users import taken
 
 
@@ -63,7 +64,7 @@ class UserOrders:
         events = log.events.filter(log.events[EVENT] == ORDER)
         spend = parts(events[PRICE] * events[QUANTITY].fill_null(1))
         events = events.select(USER_ID, AVAILABLE_AT, spend=spend, orders=ibis.literal(1, "int64"))
-        sums = Past.of(events, keys, {f"{days}d": days for days in self.days}).sums([USER_ID], ["orders", "spend"])
+        sums = Past.of(events, keys, {f"{days}d": days for days in self.days}).known([USER_ID], ["orders", "spend"])
         known = attach(days_since(log, keys, [USER_ID], [ORDER]), sums, [USER_ID])
         counts = {f"user_orders_{days}d": known[f"orders_{days}d"].cast("float64") for days in self.days}
         amounts = {f"user_spend_{days}d": known[f"spend_{days}d"] / PARTS for days in self.days}
@@ -141,17 +142,18 @@ class UserWithItem:
         """Counts, and times of the last ones, by viewer and product."""
         import ibis
 
-        by = [USER_ID, ITEM_ID]
-        events = counted(log, {"seen": [IMPRESSION], "clicks": [CLICK], "orders": [ORDER]}, by)
-        sums = Past.of(events, keys, {"known": ALL}).sums(by, ["seen", "clicks", "orders"])
-        known = attach(days_since(log, keys, by, [IMPRESSION]), sums, by)
-        for name, event in (("put", "cart"), ("ordered", ORDER)):
-            last = latest_before(log.events.filter(log.events[EVENT] == event), keys, by).rename({name: TS})
-            known = attach(known, last, by)
-        in_cart = known["put"].notnull() & (known["ordered"].isnull() | (known["put"] > known["ordered"]))
+        by, counts = [USER_ID, ITEM_ID], {"seen": IMPRESSION, "clicks": CLICK, "orders": ORDER}
+        events = log.events.filter(log.events[EVENT].isin([*counts.values(), CART]))
+        columns = {name: (events[EVENT] == event).cast("int8") for name, event in counts.items()}
+        for name, event in {"last_seen": IMPRESSION, "put": CART, "ordered": ORDER}.items():
+            columns[name] = ibis.ifelse(events[EVENT] == event, events[TS], ibis.null(events[TS].type()))
+        past = Past.of(events.select(*by, AVAILABLE_AT, **columns), keys, {"known": ALL})
+        known = attach(keys, past.known(by, list(columns)), by)
+        put, ordered = known["put_known"], known["ordered_known"]
+        in_cart = put.notnull() & (ordered.isnull() | (put > ordered))
         return known.select(
             ROW,
-            **{f"user_item_{name}": known[f"{name}_known"].cast("float64") for name in ("seen", "clicks", "orders")},
-            user_item_since_seen=known["since"],
+            **{f"user_item_{name}": known[f"{name}_known"].cast("float64") for name in counts},
+            user_item_since_seen=days_between(known["last_seen_known"], known[AS_OF]),
             user_item_in_cart=ibis.ifelse(in_cart, 1.0, 0.0),
         )

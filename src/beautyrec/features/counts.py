@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from beautyrec.data.log import EventLog
@@ -60,11 +61,15 @@ def smoothed_rate(log: EventLog, events: Any, keys: Any, days: int, strengths: t
     """
     import ibis
 
-    categories = log.items.select(ITEM_ID, CATEGORY)
-    events = events.left_join(categories, ITEM_ID).drop(f"{ITEM_ID}_right")
     past, rated = Past.of(events, keys, {"known": days}), keys
-    for by, strength in (((), 0.0), ((CATEGORY,), strengths[1]), ((ITEM_ID,), strengths[0])):
-        rated = attach(rated, past.sums(by, ["successes", "trials"]), by)
+    steps = past.steps.left_join(log.items.select(ITEM_ID, CATEGORY), ITEM_ID).drop(f"{ITEM_ID}_right")
+    in_category = replace(past, steps=steps)
+    for of, by, strength in (
+        (past, (), 0.0),
+        (in_category, (CATEGORY,), strengths[1]),
+        (past, (ITEM_ID,), strengths[0]),
+    ):
+        rated = attach(rated, of.known(by, ["successes", "trials"]), by)
         successes = rated["successes_known"]
         trials = ibis.greatest(rated["trials_known"], successes)
         prior = strength * rated["rate"] if strength else 0.0
@@ -90,7 +95,7 @@ def smoothed_share(events: Any, keys: Any, by: str, attribute: str, strength: fl
     events = events.mutate(n=ibis.literal(1, "int64"))
     past, done = Past.of(events, keys, {"known": None}), keys
     for name, columns in {"all": (), "theirs": (by,), "of_it": (attribute,), "of_both": (by, attribute)}.items():
-        done = attach(done, past.sums(columns, ["n"]), columns).rename({name: "n_known"})
+        done = attach(done, past.known(columns, ["n"]), columns).rename({name: "n_known"})
     everybody = done["of_it"] / done["all"].nullif(0)
     share = (done["of_both"] + strength * everybody) / (done["theirs"] + strength)
     return done.mutate(share=ibis.ifelse(done[attribute].isnull(), ibis.null("float64"), share))

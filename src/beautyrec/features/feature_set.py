@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError, SchemaError
 from beautyrec.features.builder import AS_OF, ROW, FeatureBuilder
 from beautyrec.features.keys import KeyColumn, distinct, key_columns
+from beautyrec.features.streaming import write_features
 from beautyrec.types import FloatArray, Progress
 
 
@@ -107,6 +109,37 @@ class FeatureSet:
                         done = sum(other.features[0].name in values for other in self.builders)
                         on_progress(done, len(self.builders))
         return pd.DataFrame({name: values[name] for name in self.names}, index=keys.index)
+
+    def write(self, log: EventLog, keys: Any, path: str | Path, on_progress: Progress | None = None) -> None:
+        """Writes the features of a table of keys to a Parquet file, however many there are: the engine streams them.
+
+        Use it where the keys are a query of the log, and :meth:`compute` where they are a frame. Values are the same.
+
+        Args:
+            log: what happened; events available at ``as_of`` or later are not seen.
+            keys: Ibis table of ``log.engine`` with :attr:`key_columns` in the log's types, and any others, such as
+                labels. Rows may repeat.
+            path: the file, written whole or not at all: the columns of the keys, then the features (64-bit floats,
+                null where a value is missing). A column of the keys that has the name of a feature is replaced by it.
+                The order of the rows is not that of the keys.
+            on_progress: called after each builder.
+
+        Raises:
+            SchemaError: the keys lack a column, or it is not of the log's type.
+
+        Examples:
+            >>> import tempfile
+            >>> from beautyrec.features.items import ItemHeat
+            >>> at = pd.to_datetime(["2026-03-01 20:00", "2026-03-02 20:00"], utc=True)
+            >>> events = pd.DataFrame({"event_id": [0, 1], "event": "click", "ts": at, "user_id": 7, "item_id": "serum"})
+            >>> log = EventLog.from_frames(events, pd.DataFrame({"item_id": ["serum"]}))
+            >>> keys = log.events.select("event_id", "item_id", as_of=log.events.ts)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     FeatureSet((ItemHeat(days=(7,)),)).write(log, keys, f"{folder}/features.parquet")
+            ...     pd.read_parquet(f"{folder}/features.parquet").set_index("event_id")["item_heat_7d"].to_dict()
+            {0: 0.0, 1: 1.0}
+        """
+        write_features(self.builders, log, keys, Path(path), on_progress)
 
     def _columns(self, log: EventLog, keys: pd.DataFrame) -> dict[str, KeyColumn]:
         """The columns that the builders need, those of the catalogue included."""

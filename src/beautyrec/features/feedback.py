@@ -10,7 +10,7 @@ from beautyrec.data.schema import AVAILABLE_AT, IMPRESSION, ITEM_ID, LAUNCHED_AT
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import AS_OF, ROW, Feature
 from beautyrec.features.counts import PARTS, counted, days_between, parts, window_of
-from beautyrec.features.history import ALL, Past, attach, first_before, latest_before
+from beautyrec.features.history import ALL, Past, attach, first_before
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,15 @@ class ItemRating:
 
         rated = log.events.filter(log.events[RATING].notnull())
         rated = rated.select(ITEM_ID, AVAILABLE_AT, TS, stars=parts(rated[RATING]), n=ibis.literal(1, "int64"))
-        past = Past.of(rated.drop(TS), keys, {"known": ALL})
-        everybody = past.sums((), ["stars", "n"]).rename(all_stars="stars_known", all_n="n_known")
-        known = attach(attach(keys, everybody, ()), past.sums([ITEM_ID], ["stars", "n"]), [ITEM_ID])
-        known = attach(known, latest_before(rated, keys, [ITEM_ID]), [ITEM_ID])
+        past = Past.of(rated, keys, {"known": ALL})
+        everybody = past.known((), ["stars", "n"]).rename(all_stars="stars_known", all_n="n_known")
+        known = attach(attach(keys, everybody, ()), past.known([ITEM_ID], ["stars", "n", TS]), [ITEM_ID])
         mean = known["all_stars"] / known["all_n"].nullif(0)
         return known.select(
             ROW,
             item_rating=(known["stars_known"] + self.strength * mean) / (known["n_known"] + self.strength) / PARTS,
             item_ratings=known["n_known"].cast("float64"),
-            item_rating_age=days_between(known[TS], known[AS_OF]),
+            item_rating_age=days_between(known[f"{TS}_known"], known[AS_OF]),
         )
 
 
@@ -130,7 +129,7 @@ class ItemRarity:
     def expr(self, log: EventLog, keys: Any) -> Any:
         """Log ratio of two counts by product."""
         past = Past.of(counted(log, {"shown": [IMPRESSION]}), keys, {"known": self.days})
-        known = attach(keys, past.sums((), ["shown"]).rename(shown_all="shown_known"), ())
-        known = attach(known, past.sums([ITEM_ID], ["shown"]), [ITEM_ID])
+        known = attach(keys, past.known((), ["shown"]).rename(shown_all="shown_known"), ())
+        known = attach(known, past.known([ITEM_ID], ["shown"]), [ITEM_ID])
         ratio = (1.0 + known["shown_all"]) / (1 + known["shown_known"])
         return known.select(ROW, item_rarity=ratio.log2())

@@ -55,7 +55,7 @@ class ItemHeat:
         """Counts of actions by product."""
         events = counted(log, {"item_heat": ACTIONS})
         windows = {f"{days}d": days for days in self.days}
-        known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["item_heat"]), [ITEM_ID])
+        known = attach(keys, Past.of(events, keys, windows).known([ITEM_ID], ["item_heat"]), [ITEM_ID])
         return known.select(ROW, *(feature.name for feature in self.features))
 
 
@@ -93,7 +93,7 @@ class HeatTrend:
         """Log ratio of two counts by product."""
         events = counted(log, {"heat": ACTIONS})
         windows = {"short": self.short, "long": self.long}
-        known = attach(keys, Past.of(events, keys, windows).sums([ITEM_ID], ["heat"]), [ITEM_ID])
+        known = attach(keys, Past.of(events, keys, windows).known([ITEM_ID], ["heat"]), [ITEM_ID])
         expected = 1 + known["heat_long"] * (self.short / self.long)
         return known.select(ROW, item_heat_trend=((1 + known["heat_short"]) / expected).ln())
 

@@ -52,7 +52,7 @@ class KeyColumn:
                 "give every row a time with a zone, such as pd.to_datetime(..., utc=True)."
             )
         codes, values = pd.factorize(column.dt.tz_convert(None) if zoned else column)
-        kind = _kind(name, log)
+        kind = kind_of(name, log)
         try:
             return cls(codes.astype(np.int64), pa.array(values, from_pandas=True).cast(kind))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -96,8 +96,12 @@ def distinct(columns: Sequence[KeyColumn]) -> tuple[IntArray, IntArray]:
     return rows, place.astype(np.int64)
 
 
-def _kind(name: str, log: EventLog) -> Any:
-    """The Arrow type of a key column."""
+def kind_of(name: str, log: EventLog) -> Any:
+    """The Arrow type of a key column.
+
+    Raises:
+        SchemaError: there is no such key column.
+    """
     if name == AS_OF:
         return pa.timestamp("us", tz="UTC")
     if name == POSITION:

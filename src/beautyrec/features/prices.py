@@ -49,7 +49,7 @@ class PriceAgainstPast:
 
         events = log.events.filter((log.events[EVENT] == ORDER) & (parts(log.events[PRICE]) > 0))
         events = events.select(ITEM_ID, AVAILABLE_AT, paid=parts(events[PRICE]), n=ibis.literal(1, "int64"))
-        sums = Past.of(events, keys, {"known": self.days}).sums([ITEM_ID], ["paid", "n"])
+        sums = Past.of(events, keys, {"known": self.days}).known([ITEM_ID], ["paid", "n"])
         known = attach(priced(log, keys), sums, [ITEM_ID])
         mean = known["paid_known"] / known["n_known"].nullif(0) / PARTS
         return known.select(ROW, price_against_past=(known["price_now"] / mean).ln())

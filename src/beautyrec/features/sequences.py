@@ -108,7 +108,8 @@ class LastEvents:
         order = [events[AVAILABLE_AT], events[TS], events[EVENT_ID]]
         rank = ibis.row_number().over(group_by=USER_ID, order_by=order) + 1
         ranked = events.select(USER_ID, ITEM_ID, EVENT, TS, AVAILABLE_AT, one=ibis.literal(1, "int64"), **{_RANK: rank})
-        known = attach(keys, Past.of(ranked, keys, {"known": None}).sums([USER_ID], ["one"]), [USER_ID])
+        past = Past.of(ranked.select(USER_ID, AVAILABLE_AT, "one"), keys, {"known": None})
+        known = attach(keys, past.known([USER_ID], ["one"]), [USER_ID])
         places = ibis.range(1, self.n + 1).unnest().name(_BACK).as_table()
         wanted = known.select(ROW, USER_ID, AS_OF, "one_known").cross_join(places)
         wanted = wanted.mutate(**{_RANK: wanted["one_known"] + 1 - wanted[_BACK]}).filter(lambda rows: rows[_RANK] > 0)

@@ -46,7 +46,7 @@ class StockCover:
         """Stock over the units sold a day."""
         events = log.events.filter(log.events[EVENT] == ORDER)
         events = events.select(ITEM_ID, AVAILABLE_AT, units=events[QUANTITY].fill_null(1))
-        sums = Past.of(events, keys, {"known": self.days}).sums([ITEM_ID], ["units"])
+        sums = Past.of(events, keys, {"known": self.days}).known([ITEM_ID], ["units"])
         sold = attach(keys, sums, [ITEM_ID])
         shelves = log.shelves.select(ROOM_ID, ITEM_ID, STOCK)
         known = sold.left_join(shelves, [ROOM_ID, ITEM_ID], rname="shelf_{name}")
