@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from beautyrec.data.locate import ENVIRONMENT_VARIABLE
 from beautyrec.data.log import EventLog
+from beautyrec.engine import Engine, SparkEngine
 
 TOP = Path(__file__).parents[1]
 BENCHMARKS = "test_benchmarks.py"
@@ -32,6 +35,17 @@ def shared_data() -> Path:
             f"needs the public research data: {ENVIRONMENT_VARIABLE} or ../shared/data ('{folder}' is not there)"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark_engine() -> Iterator[SparkEngine]:
+    """A local Spark; tests that need it are skipped where there is no PySpark or no Java."""
+    pytest.importorskip("pyspark", reason="needs PySpark: `make test-spark` installs it")
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        pytest.skip("needs Java 17 or 21: neither JAVA_HOME is set nor is 'java' on the PATH")
+    engine = Engine.spark(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"})
+    yield engine
+    engine.session.stop()
 
 
 @pytest.fixture

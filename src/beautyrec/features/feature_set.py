@@ -145,4 +145,4 @@ def lent(engine: Engine, data: pa.Table) -> Iterator[Any]:
     try:
         yield table
     finally:
-        engine.connection.raw_sql(f'DROP TABLE "{table.op().name}"').fetchall()
+        engine.drop(table)
