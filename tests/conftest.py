@@ -15,6 +15,13 @@ from beautyrec.engine import Engine, SparkEngine
 
 TOP = Path(__file__).parents[1]
 BENCHMARKS = "test_benchmarks.py"
+SMALL_SPARK = {
+    "spark.master": "local[2]",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",  # compiling a query costs more than running it on so few rows
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,7 +50,7 @@ def spark_engine() -> Iterator[SparkEngine]:
     pytest.importorskip("pyspark", reason="needs PySpark: `make test-spark` installs it")
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         pytest.skip("needs Java 17 or 21: neither JAVA_HOME is set nor is 'java' on the PATH")
-    engine = Engine.spark(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"})
+    engine = Engine.spark(settings=SMALL_SPARK)
     yield engine
     engine.session.stop()
 

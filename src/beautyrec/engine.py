@@ -17,7 +17,7 @@ from beautyrec.errors import ConfigError, MissingExtraError
 _LOCAL: Final[Mapping[str, str]] = {
     "spark.master": "local[*]",
     "spark.driver.memory": "1g",
-    "spark.log.level": "ERROR",
+    "spark.driver.defaultJavaOptions": "-Dlog4j2.level=FATAL",  # what fails is raised; the rest is noise on the console
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -239,7 +239,7 @@ def _spark_compiler() -> Any:
     class Compiler(PySparkCompiler):
         __slots__ = ()
 
-        def visit_NonNullLiteral(self, op: Any, *, value: Any, dtype: Any) -> Any:
+        def visit_NonNullLiteral(self, op: Any, *, value: Any, dtype: Any) -> Any:  # noqa: N802 (Ibis' name)
             made = super().visit_NonNullLiteral(op, value=value, dtype=dtype)
             plain = dtype.is_floating() and math.isfinite(value)
             return self.cast(self.visit_DefaultLiteral(op, value=value, dtype=dtype), dtype) if plain else made
