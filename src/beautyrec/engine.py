@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 import pyarrow as pa
 
 from beautyrec.errors import ConfigError, MissingExtraError
 
+EngineName = Literal["duckdb", "spark"]
+"""What a configuration may call an engine."""
+
 _LOCAL: Final[Mapping[str, str]] = {
     "spark.master": "local[*]",
     "spark.driver.memory": "1g",
-    "spark.driver.defaultJavaOptions": "-Dlog4j2.level=FATAL",  # what fails is raised; the rest is noise on the console
+    "spark.driver.defaultJavaOptions": "-Dlog4j2.level=FATAL",  # what fails is raised, the rest is noise
+    "spark.log.level": "ERROR",
+    "spark.sql.shuffle.partitions": "8",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -51,14 +56,14 @@ class Engine(ABC):
     connection: Any
 
     @staticmethod
-    def named(name: str) -> Engine:
+    def named(name: EngineName) -> Engine:
         """The engine that a setting names, ``"duckdb"`` or ``"spark"``, with its defaults.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is none of that name, or it does not start.
             MissingExtraError: it is not installed.
         """
-        engines = {"duckdb": Engine.duckdb, "spark": Engine.spark}
+        engines: Mapping[str, Callable[[], Engine]] = {"duckdb": Engine.duckdb, "spark": Engine.spark}
         if name not in engines:
             raise ConfigError(f"engine: there is no '{name}'; known are {', '.join(engines)}.")
         return engines[name]()
@@ -121,6 +126,13 @@ class Engine(ABC):
         """``data``, copied into the engine, as an Ibis table under a name of its own."""
 
     @abstractmethod
+    def parquet(self, place: str | Path) -> Any:
+        """A Parquet file, or a folder of them, as an Ibis table that is read where and when a query runs.
+
+        For logs that do not fit through this process: nothing is checked, so write them with ``EventLog.write``.
+        """
+
+    @abstractmethod
     def arrow(self, expression: Any) -> pa.Table:
         """The rows of an Ibis expression."""
 
@@ -151,6 +163,10 @@ class DuckDBEngine(Engine):
         self.connection.con.unregister(f"{name}_arrow")
         return table
 
+    def parquet(self, place: str | Path) -> Any:
+        """See :meth:`Engine.parquet`."""
+        return self.connection.read_parquet(Path(place) / "**/*.parquet" if Path(place).is_dir() else place)
+
     def arrow(self, expression: Any) -> pa.Table:
         """See :meth:`Engine.arrow`."""
         return self.connection.to_pyarrow(expression)
@@ -174,13 +190,11 @@ class SparkEngine(Engine):
 
     def table(self, data: pa.Table | pd.DataFrame) -> Any:
         """See :meth:`Engine.table`; the rows go through the driver."""
-        import ibis
-        from ibis.expr import operations as ops
+        return self._view(self.session.createDataFrame(_arrow(data)))
 
-        name, arrow = _name(), _arrow(data)
-        self.session.createDataFrame(arrow).createOrReplaceTempView(name)
-        schema = ibis.Schema.from_pyarrow(arrow.schema)  # as given: Ibis does not see the zone of times in Spark
-        return ops.DatabaseTable(name, schema, self.connection).to_expr()
+    def parquet(self, place: str | Path) -> Any:
+        """See :meth:`Engine.parquet`; every worker must reach it."""
+        return self._view(self.session.read.parquet(str(place)))
 
     def arrow(self, expression: Any) -> pa.Table:
         """See :meth:`Engine.arrow`."""
@@ -193,6 +207,17 @@ class SparkEngine(Engine):
     def drop(self, table: Any) -> None:
         """See :meth:`Engine.drop`."""
         self.session.catalog.dropTempView(table.op().name)
+
+    def _view(self, rows: Any) -> Any:
+        """A Spark frame as an Ibis table, its times in UTC: Ibis takes them for times without a zone."""
+        import ibis
+        from ibis.expr import operations as ops
+
+        name = _name()
+        rows.createOrReplaceTempView(name)
+        found = self.connection.table(name).schema()
+        kinds = {column: "timestamp('UTC', 6)" if kind.is_timestamp() else kind for column, kind in found.items()}
+        return ops.DatabaseTable(name, ibis.schema(kinds), self.connection).to_expr()
 
     def _rows(self, expression: Any) -> Any:
         """The expression as a Spark frame, not yet run."""
@@ -236,7 +261,7 @@ def _spark_compiler() -> Any:
 
     from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
-    class Compiler(PySparkCompiler):
+    class Compiler(PySparkCompiler):  # type: ignore[misc]
         __slots__ = ()
 
         def visit_NonNullLiteral(self, op: Any, *, value: Any, dtype: Any) -> Any:  # noqa: N802 (Ibis' name)

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from beautyrec.data.attribution import first_touch
 from beautyrec.data.log import EventLog
+from beautyrec.data.schema import TABLES
+from beautyrec.engine import Engine
 from beautyrec.testing.features import shops
 
 pytestmark = pytest.mark.spark
@@ -61,14 +63,21 @@ def test_requests_and_interactions(logs):
                 np.testing.assert_array_equal(found, expected, err_msg=field.name)
 
 
-def test_a_log_written_by_spark_is_read_again(logs, tmp_path):
-    logs[1].write(tmp_path / "log")
-    again = EventLog.read(tmp_path / "log")
-    for name in ("events", "items", "users", "rooms", "shelves"):
-        one, other = (
-            log.engine.frame(getattr(log, name)).pipe(
-                lambda frame: frame.sort_values(list(frame)[:2], ignore_index=True)
+def test_a_log_written_by_spark_is_read_again(logs, tmp_path, spark_engine):
+    """By either engine, through this process or where it lies."""
+    folder = tmp_path / "log"
+    logs[1].write(folder)
+    read_in_place = [
+        EventLog(engine, **{name: engine.parquet(folder / f"{name}.parquet") for name in TABLES})
+        for engine in (Engine.duckdb(), spark_engine)
+    ]
+    for again in (EventLog.read(folder), *read_in_place):
+        for name in TABLES:
+            one, other = (
+                log.engine.frame(getattr(log, name)).pipe(
+                    lambda frame: frame.sort_values(list(frame)[:2], ignore_index=True)
+                )
+                for log in (logs[0], again)
             )
-            for log in (logs[0], again)
-        )
-        pd.testing.assert_frame_equal(other, one)
+            pd.testing.assert_frame_equal(other, one)
+        assert again.describe() == logs[0].describe()
