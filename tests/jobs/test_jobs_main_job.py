@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from beautyrec.jobs.config import read_config
+from beautyrec.errors import ConfigError
+from beautyrec.jobs.config import JobConfig, read_config
 from beautyrec.jobs.main_job import run_job
 from beautyrec.serving import Scorer
+from beautyrec.settings import from_table
 from beautyrec.simulate.config import SIMULATED
 
+POPULARITY = {"popularity": {"family": "popularity"}}
 SMALL = Path(__file__).with_name("small.toml")
 METRICS = {"ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer", "revenue_per_impression"}
 
@@ -120,3 +123,9 @@ def without_times(value: Any) -> Any:
     if isinstance(value, list):
         return [without_times(entry) for entry in value]
     return value
+
+
+def test_the_engine_is_one_setting() -> None:
+    assert from_table(JobConfig, {"engine": "spark", "models": POPULARITY}, "job").engine == "spark"
+    with pytest.raises(ConfigError, match=r"job: key 'engine': .*'duckdb' or 'spark'.*given: 'flink'"):
+        from_table(JobConfig, {"engine": "flink", "models": POPULARITY}, "job")
