@@ -71,7 +71,7 @@ def test_a_log_written_by_spark_is_read_again(logs, tmp_path, spark_engine):
         EventLog(engine, **{name: engine.parquet(folder / f"{name}.parquet") for name in TABLES})
         for engine in (Engine.duckdb(), spark_engine)
     ]
-    for again in (EventLog.read(folder), *read_in_place):
+    for again in (EventLog.read(folder), EventLog.read(folder, spark_engine), *read_in_place):
         for name in TABLES:
             one, other = (
                 log.engine.frame(getattr(log, name)).pipe(
