@@ -25,7 +25,7 @@ demo: $(STAMP) ## the main job: from a log to a line-up, with a report
 test: $(STAMP) ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark"
 
-# PySpark is 400 MB, so it comes into .venv with the first run of these tests; without Java they are skipped, and it is not.
+# PySpark is 470 MB, so it comes into .venv with the first run of these tests; without Java they are skipped, and it is not.
 SPARK := $(VENV)/.spark
 JAVA := $(shell command -v java || ls "$$JAVA_HOME/bin/java" 2>/dev/null)
 
@@ -33,7 +33,7 @@ test-spark: $(STAMP) $(if $(JAVA),$(SPARK)) ## the same features on DuckDB and o
 	$(BIN)/python -m pytest -m spark -rs tests/features tests/data tests/test_engine.py
 
 $(SPARK): pyproject.toml constraints.txt | $(STAMP)
-	@echo "installing PySpark into $(VENV) (400 MB, once)"
+	@echo "installing PySpark into $(VENV) (470 MB, once)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark]'
 	@touch $@
 

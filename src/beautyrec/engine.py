@@ -30,6 +30,7 @@ _LOCAL: Final[Mapping[str, str]] = {
 
 _SESSION: Final[Mapping[str, str]] = {
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # a number that overflows is an error, as in DuckDB, not another number
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # or else times lose their zone in the file
 }
