@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format feature-page docs bench peers clean
+.PHONY: help install demo test test-spark check format feature-page docs bench peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,19 @@ demo: $(STAMP) ## the main job: from a log to a line-up, with a report
 	$(BIN)/beautyrec demo
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark"
+
+# PySpark is 470 MB, so it comes into .venv with the first run of these tests; without Java they are skipped, and it is not.
+SPARK := $(VENV)/.spark
+JAVA := $(shell command -v java || ls "$$JAVA_HOME/bin/java" 2>/dev/null)
+
+test-spark: $(STAMP) $(if $(JAVA),$(SPARK)) ## the same features on DuckDB and on Spark (Java 17 or 21)
+	$(BIN)/python -m pytest -m spark -rs tests/features tests/data tests/test_engine.py
+
+$(SPARK): pyproject.toml constraints.txt | $(STAMP)
+	@echo "installing PySpark into $(VENV) (470 MB, once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark]'
+	@touch $@
 
 check: $(STAMP) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

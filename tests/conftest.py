@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,17 @@ import pytest
 
 from beautyrec.data.locate import ENVIRONMENT_VARIABLE
 from beautyrec.data.log import EventLog
+from beautyrec.engine import Engine, SparkEngine
 
 TOP = Path(__file__).parents[1]
 BENCHMARKS = "test_benchmarks.py"
+SMALL_SPARK = {
+    "spark.master": "local[2]",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",  # compiling a query costs more than running it on so few rows
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +42,17 @@ def shared_data() -> Path:
             f"needs the public research data: {ENVIRONMENT_VARIABLE} or ../shared/data ('{folder}' is not there)"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark_engine() -> Iterator[SparkEngine]:
+    """A local Spark; tests that need it are skipped where there is no PySpark or no Java."""
+    pytest.importorskip("pyspark", reason="needs PySpark: `make test-spark` installs it")
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        pytest.skip("needs Java 17 or 21: neither JAVA_HOME is set nor is 'java' on the PATH")
+    engine = Engine.spark(settings=SMALL_SPARK)
+    yield engine
+    engine.session.stop()
 
 
 @pytest.fixture

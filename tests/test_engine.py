@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from beautyrec.engine import Engine
+from beautyrec.engine import DuckDBEngine, Engine
 from beautyrec.errors import ConfigError, MissingExtraError
 
 
@@ -68,3 +71,48 @@ def test_without_ibis(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(MissingExtraError, match=r"beautyrec\[data\]"):
         Engine.duckdb()
+
+
+def test_an_engine_has_a_name():
+    assert isinstance(Engine.named("duckdb"), DuckDBEngine)
+    with pytest.raises(ConfigError, match="there is no 'flink'; known are duckdb, spark"):
+        Engine.named("flink")
+
+
+def test_without_pyspark(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(MissingExtraError, match=r"beautyrec\[spark\]"):
+        Engine.named("spark")
+
+
+@pytest.mark.spark
+def test_spark_keeps_gaps_and_zone_and_takes_no_decimals(spark_engine):
+    at = pd.to_datetime(
+        ["2026-01-03 00:00:00.123456+08:00", None, "1969-12-31 23:59+00:00"], utc=True, format="ISO8601"
+    )
+    frame = pd.DataFrame({"name": ["b", None, "a"], "count": pd.array([3, None, 1], dtype="Int64"), "ts": at})
+    engine = Engine.duckdb()
+    found, expected = (
+        each.frame(table.mutate(third=table["count"] / 0.3).order_by("name"))
+        for each, table in ((each, each.table(frame)) for each in (spark_engine, engine))
+    )
+    pd.testing.assert_frame_equal(found.sort_values("name"), expected.sort_values("name"), check_exact=True)
+    assert str(found["ts"].dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.spark
+def test_the_running_session_is_taken(spark_engine):
+    other = Engine.named("spark")
+    assert other.session.sparkContext is spark_engine.session.sparkContext
+    table = spark_engine.table(pa.table({"x": [1]}))
+    assert other.connection.list_tables() == []
+    spark_engine.drop(table)
+
+
+@pytest.mark.spark
+def test_spark_without_java(spark_engine, tmp_path):
+    code = "from beautyrec.engine import Engine; Engine.spark()"
+    environment = {**os.environ, "JAVA_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "ConfigError: Spark does not start" in done.stderr
+    assert "set JAVA_HOME" in done.stderr

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from beautyrec.errors import EvaluationError
+from beautyrec.engine import Engine
+from beautyrec.errors import ConfigError, EvaluationError
 from beautyrec.jobs import main_job
-from beautyrec.jobs.config import read_config
+from beautyrec.jobs.config import JobConfig, read_config
 from beautyrec.jobs.main_job import run_job
 from beautyrec.jobs.shop import Shop, open_shop
 from beautyrec.serving import Scorer
+from beautyrec.settings import from_table
 from beautyrec.simulate.config import SIMULATED
 from beautyrec.simulate.world import World
 from beautyrec.types import Progress
 
+POPULARITY = {"popularity": {"family": "popularity"}}
 SMALL = Path(__file__).with_name("small.toml")
 METRICS = {"ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer", "revenue_per_impression"}
 
@@ -56,8 +59,8 @@ def test_the_rows_that_models_learn_from_were_looked_at_for_leaks(run: tuple[Pat
 def test_a_leak_ends_the_run_with_its_evidence(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feature that was made of the label."""
 
-    def leaky(world: World, on_progress: Progress | None = None) -> Shop:
-        shop = open_shop(world, on_progress)
+    def leaky(world: World, on_progress: Progress, engine: Engine) -> Shop:
+        shop = open_shop(world, on_progress, engine)
         rows = shop.rows.assign(position=shop.rows["clicked"].astype(float))
         return replace(shop, rows=rows)
 
@@ -149,3 +152,9 @@ def without_times(value: Any) -> Any:
     if isinstance(value, list):
         return [without_times(entry) for entry in value]
     return value
+
+
+def test_the_engine_is_one_setting() -> None:
+    assert from_table(JobConfig, {"engine": "spark", "models": POPULARITY}, "job").engine == "spark"
+    with pytest.raises(ConfigError, match=r"job: key 'engine': .*'duckdb' or 'spark'.*given: 'flink'"):
+        from_table(JobConfig, {"engine": "flink", "models": POPULARITY}, "job")

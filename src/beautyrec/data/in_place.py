@@ -16,7 +16,7 @@ import pyarrow.types as pt
 
 from beautyrec.data import schema
 from beautyrec.data.schema import AVAILABLE_AT, EVENT_ID, TS, Column
-from beautyrec.engine import Engine
+from beautyrec.engine import DuckDBEngine, Engine
 
 
 def events_in_place(engine: Engine, path: Path) -> tuple[Any, pa.Table] | None:
@@ -25,8 +25,10 @@ def events_in_place(engine: Engine, path: Path) -> tuple[Any, pa.Table] | None:
     Returns:
         The table, with all columns of the schema; and one row of ids, such as there are, for
         :func:`beautyrec.data.schema.agree_on_ids`. None where a column has to be cast, a value is not as it must be, ids do
-        not rise, there are no events, or it is not Parquet.
+        not rise, there are no events, it is not Parquet, or the engine is not DuckDB.
     """
+    if not isinstance(engine, DuckDBEngine):
+        return None
     try:
         files = pds.dataset(path, format="parquet", partitioning=None)
         found = {field.name: field.type for field in files.schema}

@@ -161,7 +161,7 @@ class EventLog:
             )
         with atomic_folder(folder) as temporary:
             for name, table in files.items():
-                table.to_parquet(temporary / name, compression="zstd")
+                self.engine.write(table, temporary / name)
 
     def before(self, cutoff: Moment) -> EventLog:
         """The log as it was known at ``cutoff``: events with ``available_at`` before it."""

@@ -119,9 +119,9 @@ class FeatureSet:
             log: what happened; events available at ``as_of`` or later are not seen.
             keys: Ibis table of ``log.engine`` with :attr:`key_columns` in the log's types, and any others, such as
                 labels. Rows may repeat.
-            path: the file, written whole or not at all: the columns of the keys, then the features (64-bit floats,
-                null where a value is missing). A column of the keys that has the name of a feature is replaced by it.
-                The order of the rows is not that of the keys.
+            path: the file (on Spark a folder), written whole or not at all: the columns of the keys, then the features
+                (64-bit floats, null where a value is missing). A column of the keys with the name of a feature is
+                replaced by it. The order of the rows is not that of the keys.
             on_progress: called after each builder.
 
         Raises:
@@ -178,4 +178,4 @@ def lent(engine: Engine, data: pa.Table) -> Iterator[Any]:
     try:
         yield table
     finally:
-        engine.connection.raw_sql(f'DROP TABLE "{table.op().name}"').fetchall()
+        engine.drop(table)

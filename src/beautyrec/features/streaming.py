@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError, SchemaError
 from beautyrec.features.builder import AS_OF, ROW, FeatureBuilder
 from beautyrec.features.keys import key_columns, kind_of
-from beautyrec.files import atomic_file
 from beautyrec.types import Progress
 
 _OF_THE_ITEM = (CATEGORY, BRAND)
@@ -44,8 +42,7 @@ def write_features(
             wide = _joined(log, wide, features, entity, of_group)
         kept_keys = [name for name in keys.columns if name not in names]
         wide = wide.select(*kept_keys, **{name: wide[f"of_{name}"] for name in names})
-        with atomic_file(path) as temporary:
-            wide.to_parquet(temporary, compression="zstd")
+        log.engine.write(wide, path)
 
 
 def check_keys(builders: Sequence[FeatureBuilder], log: EventLog, keys: Any) -> None:
@@ -124,9 +121,8 @@ def _joined(log: EventLog, wide: Any, features: Any, entity: tuple[str, ...], na
 @contextmanager
 def kept(engine: Engine, expression: Any) -> Iterator[Any]:
     """The rows of an Ibis expression as a table of the engine, dropped afterwards."""
-    name = f"t_{secrets.token_hex(6)}"
-    table = engine.connection.create_table(name, expression, temp=True)
+    table = engine.keep(expression)
     try:
         yield table
     finally:
-        engine.connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
+        engine.drop(table)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beautyrec.campaign.space import Family, space_from_toml
+from beautyrec.engine import EngineName
 from beautyrec.errors import ConfigError
 from beautyrec.models.base import Learner
 from beautyrec.models.catalogue import funnel_learner, is_funnel, learner
@@ -116,6 +117,8 @@ class JobConfig:
     """The one seed that every other is derived from."""
     workers: int = 2
     """Processes that fit models side by side; each takes about half a GiB."""
+    engine: EngineName = "duckdb"
+    """Where the log lies and its features are computed: ``"duckdb"`` on this machine, ``"spark"`` beyond it."""
     output: str = "experiments/demo"
     """The folder that the run writes into."""
     models: dict[str, ModelConfig] = field(default_factory=dict[str, ModelConfig])

@@ -16,6 +16,7 @@ from beautyrec.campaign.ranking_study import rank_models
 from beautyrec.data import schema
 from beautyrec.data.locate import find_data
 from beautyrec.data.splits import Split, leave_last_out, split_at
+from beautyrec.engine import Engine
 from beautyrec.errors import SourceError
 from beautyrec.evaluation.leaks import refuse_leaks
 from beautyrec.evaluation.prediction import calibration_curve, calibration_error
@@ -96,7 +97,7 @@ class MainJob:
         with self.steps.step("simulate the month of live rooms") as on_progress:
             world = build_world(purchases, self.config, on_progress)
         with self.steps.step("write its log, compute features") as on_progress:
-            shop = open_shop(world, on_progress)
+            shop = open_shop(world, on_progress, Engine.named(self.config.engine))
         checked = self.check(shop)
         lift, calibration = self.lift(shop)
         open_bandit = self.open_bandit()

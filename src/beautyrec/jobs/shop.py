@@ -133,9 +133,9 @@ def build_world(purchases: Purchases, config: JobConfig, on_progress: Progress |
     return World.build(purchases.events, purchases.items, config.world, seed=config.seed, on_progress=on_progress)
 
 
-def open_shop(world: World, on_progress: Progress | None = None) -> Shop:
-    """The month's log, checked against the schema, and its features."""
-    log = world.log(Engine.duckdb())
+def open_shop(world: World, on_progress: Progress | None = None, engine: Engine | None = None) -> Shop:
+    """The month's log in an engine (DuckDB where it is None), checked against the schema, and its features."""
+    log = world.log(engine)
     features = first_family(scenes_of(log))
     rows = impression_rows(log, features, log.impressions(), on_progress)
     return Shop(world, log, log.slates(), features, rows)
