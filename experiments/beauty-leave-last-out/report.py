@@ -44,10 +44,12 @@ def seconds(row: dict[str, Any]) -> float:
 def with_whole_cost(rows: list[dict[str, Any]], parts: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Each row with the seconds of the processor that it costs without the other rows."""
     own = {row["model"]: row["processor_seconds_in_this_run"] for row in rows}
-    return [
-        row | {"whole_processor_seconds": own[row["model"]] + sum(own[part] for part in parts.get(row["model"], []))}
-        for row in rows
-    ]
+
+    def whole(row: dict[str, Any]) -> float:
+        took_over = row["fit_seconds"] + row["rank_seconds"] > row["seconds_in_this_run"] + 0.1
+        return float(own[row["model"]] + sum(own[part] for part in parts.get(row["model"], []) if took_over))
+
+    return [row | {"whole_processor_seconds": whole(row)} for row in rows]
 
 
 def table(rows: list[dict[str, Any]], not_worth: list[str]) -> str:
