@@ -55,6 +55,8 @@ KINDS = {
     "chunked array": (lambda ids: pa.chunked_array([ids[:1], ids[1:]]), pa.Table),
     "frame": (lambda ids: pd.DataFrame({"user_id": ids}, index=[9] * len(ids)), pd.DataFrame),
     "arrow table": (lambda ids: pa.table({"user_id": ids}), pa.Table),
+    "categories": (lambda ids: pd.Series(ids).astype("category"), pd.DataFrame),
+    "arrow dictionary": (lambda ids: pa.array(ids).dictionary_encode(), pa.Table),
     "record batch": (lambda ids: pa.record_batch({"user_id": ids}), pa.Table),
     "dict of a list": (lambda ids: {"user_id": list(ids)}, dict),
     "dict of an array": (lambda ids: {"user_id": np.array(ids)}, dict),
@@ -360,7 +362,7 @@ BAD = {
 }
 BAD_FUNNEL = {
     "a feature is text": (SchemaError, "rows: .*'heat'.*must be a number", lambda s, r: s.score(r.assign(heat="warm"))),
-    "a feature is infinite": (SchemaError, "rows: .*'price' is infinite in 1 of 12", lambda s, r: s.score(r.assign(price=INFINITE))),
+    "a feature is infinite": (SchemaError, "'price' is infinite in 1 of 12", lambda s, r: s.score(r.assign(price=INFINITE))),
     "a feature is missing": (SchemaError, r"rows: .*\['heat'\] are missing", lambda s, r: s.score(r.drop(columns="heat"))),
     "a price is text": (SchemaError, "'cost' is .*must be a number", lambda s, r: s.score(r.assign(cost="much"))),
     "lengths differ": (SchemaError, "rows: columns have different lengths", lambda s, r: s.score(UNEVEN)),

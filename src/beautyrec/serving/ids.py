@@ -67,6 +67,8 @@ def find(values: Any, vocabulary: Vocabulary, field: str) -> Found:
         index = pd.Index(plain(values, field))
     except (TypeError, ValueError) as error:
         raise SchemaError(f"{field}: the ids are no column: {error}. Give one id a row.") from None
+    if isinstance(index, pd.CategoricalIndex):
+        index = index.astype(index.categories.dtype)
     _check_type(index, vocabulary, field)
     found = np.asarray(vocabulary.ids.get_indexer(index), dtype=np.int64)
     return Found(index.to_numpy(dtype=None if vocabulary.kind == "integer" else object), found)

@@ -142,4 +142,6 @@ def _records(found: Columns) -> npt.NDArray[Any]:
 def _arrow(found: Columns) -> Any:
     import pyarrow as pa
 
-    return pa.table({name: pa.array(values) for name, values in found.items()})
+    columns = {name: pa.array(values) for name, values in found.items()}
+    nothing = {name: column.cast(pa.string()) for name, column in columns.items() if column.type == pa.null()}
+    return pa.table(columns | nothing)  # objects, of which there are none here, are texts

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -192,6 +193,19 @@ def watched(address: str, every: float, store: str | None) -> WatchedScorer:
     if not every > 0:
         raise ConfigError(f"watch: every is {every!r}; give seconds above 0.")
     return WatchedScorer(Watch(_source(address, store), every))
+
+
+@contextmanager
+def folder_of(address: str, store: str | None = None) -> Iterator[Path]:
+    """The folder of the artifact at an address as :meth:`Scorer.watch` takes it, while the block is open.
+
+    Raises:
+        ArtifactError: there is none.
+        MissingExtraError: it is in a registry and ``mlflow`` is not installed.
+    """
+    source = _source(address, store)
+    with source.folder(source.version()) as folder:
+        yield folder
 
 
 def _source(address: str, store: str | None) -> Source:

@@ -1,0 +1,327 @@
+"""Scoring everyone: shards of a table of users over spawned processes, each written whole or not at all.
+
+==================  ==================================================================================================
+``job.json``        what is computed: the artifact, the users, the plan; a job that is started again has to be this one
+``part-00012...``   the answers for one shard of rows, as Parquet; written under another name, flushed and renamed
+``shards.json``     written last: rows, size and SHA-256 of every shard; where it is there, the job is done
+==================  ==================================================================================================
+
+A job that was killed goes on where it was: shards that are there are whole, and the others are computed again, to the same
+bytes. A processor's memory holds one shard a process, whatever the number of users.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import beautyrec
+from beautyrec.errors import ArtifactError, ConfigError, SchemaError, SourceError
+from beautyrec.files import atomic_file
+from beautyrec.models.base import OnUnknown, Recommender
+from beautyrec.serving.scorer import Scorer
+from beautyrec.types import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JOB, SHARDS = "job.json", "shards.json"
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What everyone is to get."""
+
+    k: int = 50
+    """Items for each user; only for models that rank."""
+    exclude_seen: bool = True
+    """Leave out what the user took in training; likewise."""
+    on_unknown: OnUnknown = "fallback"
+    """Users the model has not seen raise, get what is popular (``"fallback"``), or are left out (``"skip"``)."""
+    shard_users: int = 20_000
+    """Rows of the users' table in a shard."""
+
+    def __post_init__(self) -> None:
+        wrong = {name: getattr(self, name) for name in ("k", "shard_users") if getattr(self, name) < 1}
+        if wrong or self.on_unknown not in ("raise", "fallback", "skip"):
+            raise ConfigError(f"{self}: k and shard_users have to be at least 1, on_unknown raise, fallback or skip.")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard that was written.
+
+    Args:
+        name: of its file.
+        rows: in it.
+        bytes: its size.
+        sha256: its checksum, in hexadecimal.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def answer_table(scorer: Scorer, rows: pa.Table, plan: BatchPlan) -> pa.Table:
+    """The answers for some rows of a table: what a shard holds, and what any engine that hands out Arrow may call.
+
+    Args:
+        scorer: a model that ranks, or a funnel model.
+        rows: with ``user_id``, or with the features of a funnel model.
+        plan: what is wanted.
+
+    Returns:
+        ``user_id, item_id, score, rank, path``; for a funnel model ``user_id`` and ``item_id`` where the rows have them, and
+        the chances of each row.
+    """
+    if isinstance(scorer.artifact.model, Recommender):
+        lists = scorer.traced().recommend(
+            rows.select(["user_id"]), plan.k, exclude_seen=plan.exclude_seen, on_unknown=plan.on_unknown
+        )
+        return lists.drop_columns(["artifact"])
+    said = scorer.score(rows)
+    for name in ("item_id", "user_id"):
+        if name in rows.column_names:
+            said = said.add_column(0, name, rows.column(name))
+    return said
+
+
+def score_users(
+    artifact: str | Path,
+    users: str | Path,
+    out: str | Path,
+    plan: BatchPlan | None = None,
+    *,
+    workers: int = 1,
+    on_progress: Progress | None = None,
+) -> tuple[Shard, ...]:
+    """Score all rows of a table into a folder, or go on with a job that was cut off.
+
+    Args:
+        artifact: a folder that :func:`~beautyrec.serving.artifact.write_artifact` has written.
+        users: a Parquet file, or a folder of them, with ``user_id`` (for a funnel model: its features).
+        out: a folder; it is made if it is absent. It may hold an earlier start of the same job.
+        plan: what everyone is to get.
+        workers: processes, each with one thread; 1 works in this one.
+        on_progress: called with the shards that are done and all of them.
+
+    Returns:
+        The shards, in the order of the rows.
+
+    Raises:
+        ArtifactError: the artifact is not sound, or was replaced meanwhile.
+        SourceError: there are no users to be read, or ``out`` holds something else.
+        ConfigError: ``out`` holds another job, or another process is at it.
+        SchemaError: the users have no column ``user_id``, or what their columns hold does not fit the model.
+    """
+    plan, place = plan or BatchPlan(), Path(out)
+    scorer = Scorer.load(artifact)
+    files = _files(Path(users))
+    groups = _row_groups(files)
+    rows = sum(size for *_, size in groups)
+    job = {
+        "artifact": scorer.artifact.fingerprint,
+        "users": _digest(files),
+        "rows": rows,
+        "plan": asdict(plan),
+        "package": beautyrec.__version__,
+    }
+    count = -(-rows // plan.shard_users)
+    with _held(place):
+        _begin(place, job)
+        task = _Task(Path(artifact).absolute(), scorer.artifact.fingerprint, groups, place.absolute(), plan)
+        shards = _run(task, count, min(workers, count), on_progress)
+        listed = {"shards": [asdict(shard) for shard in shards], "rows": sum(shard.rows for shard in shards)}
+        with atomic_file(place / SHARDS) as temporary:
+            temporary.write_text(json.dumps(listed, indent=1) + "\n")
+    return shards
+
+
+_Group = tuple[Path, int, int]
+"""A file, the number of a row group in it, and its rows."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that a process needs to know to write a shard."""
+
+    artifact: Path
+    fingerprint: str
+    groups: tuple[_Group, ...]
+    out: Path
+    plan: BatchPlan
+
+    def shard(self, number: int) -> Shard:
+        """Writes the shard if it is not there, and says what is in it."""
+        import pyarrow.parquet as pq
+
+        path = self.out / f"part-{number:05d}.parquet"
+        if not path.exists():
+            scorer = _scorer(self.artifact, self.fingerprint)
+            rows = self._rows(number, scorer)
+            with atomic_file(path) as temporary:
+                pq.write_table(answer_table(scorer, rows, self.plan), temporary, compression="zstd")
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        return Shard(path.name, pq.read_metadata(path).num_rows, path.stat().st_size, sha256)
+
+    def _rows(self, number: int, scorer: Scorer) -> pa.Table:
+        """The rows of a shard, read from the row groups that it lies in."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = ["user_id"] if isinstance(scorer.artifact.model, Recommender) else None
+        first, parts, start = number * self.plan.shard_users, [], 0
+        last = first + self.plan.shard_users
+        for path, group, size in self.groups:
+            if start < last and start + size > first:
+                with pq.ParquetFile(path) as file:
+                    if names and "user_id" not in file.schema_arrow.names:
+                        raise SchemaError(
+                            f"'{path}': column 'user_id' is missing; there are {file.schema_arrow.names}."
+                        )
+                    part = file.read_row_group(group, columns=names)
+                begin = max(0, first - start)
+                parts.append(part.slice(begin, min(size, last - start) - begin))
+            start += size
+        return pa.concat_tables(parts)
+
+
+def _run(task: _Task, count: int, workers: int, on_progress: Progress | None) -> tuple[Shard, ...]:
+    """All shards, in order."""
+    done = on_progress or (lambda _done, _all: None)
+    found: dict[int, Shard] = {}
+    if workers <= 1:
+        for number in range(count):
+            found[number] = task.shard(number)
+            done(len(found), count)
+        return tuple(found.values())
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+        numbers: dict[Future[Shard], int] = {pool.submit(task.shard, number): number for number in range(count)}
+        try:
+            for future in as_completed(numbers):
+                found[numbers[future]] = future.result()
+                done(len(found), count)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return tuple(found[number] for number in range(count))
+
+
+@lru_cache(maxsize=1)
+def _scorer(artifact: Path, fingerprint: str) -> Scorer:
+    """The scorer of this process, which has to be the one that the job was begun with."""
+    scorer = Scorer.load(artifact)
+    if scorer.artifact.fingerprint != fingerprint:
+        raise ArtifactError(
+            f"artifact '{artifact}' was replaced while everyone was scored with it. Write to a new folder."
+        )
+    return scorer
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that began it is killed; it would wait for work for ever."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """The environment in which new processes compute with one thread; as it was afterwards."""
+    key = "OMP_NUM_THREADS"
+    before = os.environ.get(key)
+    os.environ[key] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = before
+
+
+def _files(users: Path) -> tuple[Path, ...]:
+    files = tuple(sorted(users.glob("*.parquet"))) if users.is_dir() else (users,)
+    if not files or not all(path.is_file() for path in files):
+        raise SourceError(f"users: '{users}' is no Parquet file and no folder of them. Check the path.")
+    return tuple(path.absolute() for path in files)
+
+
+def _row_groups(files: tuple[Path, ...]) -> tuple[_Group, ...]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: list[_Group] = []
+    for path in files:
+        try:
+            metadata = pq.read_metadata(path)
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"users: '{path}' cannot be read as Parquet: {error}. Write it again.") from None
+        found += [(path, group, metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
+    return tuple(found)
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    """A checksum of the contents of files, in their order."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The folder, for this process alone; the system lets go of it when the process ends, however it does."""
+    if out.exists() and not out.is_dir():
+        raise SourceError(f"'{out}' is a file; a folder is to be written there. Remove it or name another place.")
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"another process is writing to '{out}'. Wait for it, or name another place.") from None
+    finally:
+        os.close(handle)
+
+
+def _begin(out: Path, job: dict[str, Any]) -> None:
+    """Notes what is computed, or sees that it is the same as before; removes what a killed process left half written."""
+    path = out / JOB
+    strange = sorted(file.name for file in out.iterdir() if not _is_ours(file.name))
+    if strange or (not path.exists() and any(file.name.startswith("part-") for file in out.iterdir())):
+        raise SourceError(f"'{out}' holds something else: {strange[:3] or 'parts of no job'}. Name an empty folder.")
+    for file in out.glob(".*.tmp.*"):
+        file.unlink(missing_ok=True)
+    if not path.exists():
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(job, indent=1) + "\n")
+        return
+    before = json.loads(path.read_text())
+    other = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
+    if other:
+        raise ConfigError(f"'{out}' holds the job of another {', '.join(other)}. Name an empty folder, or remove it.")
+
+
+def _is_ours(name: str) -> bool:
+    return name in (JOB, SHARDS) or (name.startswith((".part-", "part-", ".job", ".shards")))
