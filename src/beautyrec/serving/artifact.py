@@ -17,7 +17,7 @@ import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
 from beautyrec.models.state import ModelState
 from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
-from beautyrec.serving.soundness import check_numbers, check_recommender, check_trees
+from beautyrec.serving.soundness import check_funnel, check_numbers, check_recommender, check_trees
 from beautyrec.serving.tensors import read_tensors, write_tensors
 from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
 
@@ -117,7 +117,7 @@ def read_artifact(folder: str | Path) -> Artifact:
         arrays = read_tensors(contents.pop(ARRAYS))
         for name in NAMES:
             if f"{name}.parquet" in contents:
-                arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name)
+                arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name, _ids_of(name, arrays))
         model = build(ModelState(manifest.kind, arrays, manifest.meta))
         return Artifact(place, manifest, hashlib.sha256(signed).hexdigest(), model)
     except ArtifactError as error:
@@ -158,6 +158,7 @@ def _funnel(state: ModelState) -> FunnelModel:
     features = state.meta.get("features")
     if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
         raise ArtifactError("the names of the features are missing.")
+    check_funnel(state)
     if state.kind == TreeFunnelModel.kind:
         for prefix in ("click_", "order_"):
             check_trees(state, prefix, len(features))
@@ -188,6 +189,12 @@ def _check_names(folder: int, manifest: Manifest) -> None:
         raise ArtifactError(
             f"files are missing: {sorted(wanted - there)}, or too many: {sorted(there - wanted)}. Write it again."
         )
+
+
+def _ids_of(name: str, arrays: Mapping[str, Any]) -> int | None:
+    """How many ids arrays are for: one a user with a history, one an item with a popularity; None where none says."""
+    array = arrays.get("seen_indptr" if name == "users" else "popularity")
+    return None if array is None or array.ndim != 1 else len(array) - (name == "users")
 
 
 def _checked(folder: int, name: str, entry: FileEntry) -> Any:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from beautyrec.errors import ConfigError, SchemaError
 from beautyrec.models.funnel_base import FunnelModel
+from beautyrec.models.funnel_network import NetworkFunnelModel
 from beautyrec.serving.paths import Context
 from beautyrec.serving.tables import Columns, Table
 from beautyrec.types import FloatArray
@@ -28,25 +29,36 @@ def ranked_chances(model: FunnelModel, user: Any, items: Table, by: Order, conte
     """``item_id, score, rank`` and the chances, best first by ``by``; of an item that is there twice the first row."""
     if by not in get_args(Order):
         raise ConfigError(f"rank: by is {by!r}; use one of {list(get_args(Order))}.")
-    ids = items["item_id"]
+    if "item_id" not in items.names:
+        raise SchemaError(f"candidates: column 'item_id' is missing; there are {list(items.names)}. Add it.")
     frame = _with_shared(items, context)
-    if "user_id" not in frame:
-        frame["user_id"] = user
-    frame = frame[~pd.Index(frame["item_id"]).duplicated()]
+    ids = pd.Index(frame["item_id"])
+    if ids.hasnans:
+        raise SchemaError(
+            f"candidates: {int(np.count_nonzero(ids.isna()))} of {len(ids)} item_id are missing. Leave them out."
+        )
+    if not ids.is_unique:
+        frame = frame[~ids.duplicated()]
+        ids = pd.Index(frame["item_id"])
+    if "user_id" in reads(model) and "user_id" not in frame:
+        frame = frame.assign(user_id=user)
     said = _chances(model, frame, items.field)
     if by not in said:
         raise SchemaError(
             f"candidates: columns 'price' and 'cost' are needed for {by}; there are {list(items.names)}. Add them."
         )
-    if len(ids) and frame["item_id"].isna().any():
-        raise SchemaError(f"candidates: {int(frame['item_id'].isna().sum())} of {len(frame)} item_id are missing.")
     order = np.argsort(-said[by], kind="stable")
     ranked = {
-        "item_id": frame["item_id"].to_numpy()[order],
+        "item_id": ids.to_numpy()[order],
         "score": said[by][order],
         "rank": np.arange(1, len(order) + 1),
     }
     return ranked | {name: values[order] for name, values in said.items()}
+
+
+def reads(model: FunnelModel) -> tuple[str, ...]:
+    """The columns that a funnel model reads: features, then categories."""
+    return (*model.features, *(model.inputs.categories if isinstance(model, NetworkFunnelModel) else ()))
 
 
 def _with_shared(rows: Table, context: Context) -> pd.DataFrame:
@@ -60,7 +72,8 @@ def _with_shared(rows: Table, context: Context) -> pd.DataFrame:
     twice = sorted(set(context.features) & set(rows.names))
     if twice:
         raise ConfigError(f"context.features: {twice} are columns of {rows.field} already. Give them once.")
-    return rows.frame().assign(**context.features)
+    frame = rows.frame()
+    return frame.assign(**context.features) if context.features else frame
 
 
 def _chances(model: FunnelModel, frame: pd.DataFrame, field: str) -> Columns:

@@ -24,6 +24,7 @@ import pandas as pd
 import beautyrec
 from beautyrec.errors import ArtifactError, MissingExtraError
 from beautyrec.models.base import Recommender
+from beautyrec.serving.chances import reads
 from beautyrec.serving.manifest import MANIFEST
 from beautyrec.serving.scorer import Scorer
 
@@ -80,8 +81,7 @@ def input_example(scorer: Scorer) -> pd.DataFrame:
     model = scorer.artifact.model
     if isinstance(model, Recommender):
         return pd.DataFrame({"user_id": model.users.ids_at(np.arange(min(1, len(model.users))))})
-    categories = model.inputs.categories if hasattr(model, "inputs") else ()
-    return pd.DataFrame({**{name: [0.0] for name in model.features}, **{name: ["any"] for name in categories}})
+    return pd.DataFrame({name: [0.0 if name in model.features else "any"] for name in reads(model)})
 
 
 def answer(scorer: Scorer, rows: pd.DataFrame, params: Mapping[str, Any] | None) -> pd.DataFrame:
