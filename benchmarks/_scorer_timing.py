@@ -25,7 +25,7 @@ def main(folder: Path, quick: bool) -> dict[str, Any]:
 
     scorer = Scorer.load(folder / "factors")
     users = scorer.artifact.model.users.ids.to_numpy()
-    calls = 200 if quick else 3000
+    calls = 100 if quick else 3000
     found: dict[str, Any] = {
         "array": latency(lambda n: scorer.recommend(users[n % len(users) :][:1], K), calls),
         "dict": latency(lambda n: scorer.recommend({"user_id": [users[n % len(users)]]}, K), calls),
@@ -37,7 +37,7 @@ def main(folder: Path, quick: bool) -> dict[str, Any]:
     )
     found["ranked"] = ranked(folder, calls // 4)
     found["large"] = large(folder, calls // 6)
-    found["alike"] = alike(scorer, users[: 300 if quick else 3000])
+    found["alike"] = alike(scorer, users[: 100 if quick else 3000])
     found["batch"] = batch(scorer, users, 1 if quick else 5)
     return found
 

@@ -46,7 +46,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
         write_artifact(folder / "network", network(rng).state(), ModelCard("funnel_network"))
         candidates(rng).to_parquet(folder / "candidates.parquet")
         found = json.loads(python("-m", "benchmarks._scorer_timing", place, "quick" if quick else "full"))
-    serving, torch = imports("beautyrec.serving", 3 if quick else 9), imports("torch", 1 if quick else 3)
+    serving, torch = imports("beautyrec.serving", 1 if quick else 9), imports("torch", 1 if quick else 3)
     slack = QUICK_SLACK if quick else 1
     batch = found["batch"]
     checks = [
