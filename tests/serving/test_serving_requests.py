@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +23,7 @@ from serving_models import (
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.errors import BeautyrecError, ConfigError, SchemaError, UnknownIdError
+from beautyrec.models.factors import FactorRecommender
 from beautyrec.serving import Context, Scorer
 
 USERS = [7, 14, 0, 7]
@@ -440,3 +443,22 @@ def test_users_to_skip_are_left_out(scorers):
     found = scorers["factors"].recommend([7, -1, 14], 2, on_unknown="skip")
     assert found["user_id"].tolist() == [7, 7, 14, 14]
     assert len(scorers["factors"].rank(-1, [3, 4], on_unknown="skip")) == 0
+
+
+def test_nearly_equal_scores_have_one_order_alone_and_together(tmp_path):
+    """Items in pairs that differ by less than a 32-bit product can tell; the oracle adds exactly."""
+    rng = np.random.default_rng(11)
+    base = factors()
+    items = np.repeat(rng.normal(size=(N_ITEMS // 2, 96)), 2, axis=0) * (1 + 1e-7 * rng.integers(0, 3, (N_ITEMS, 96)))
+    users = rng.normal(size=(N_USERS, 96)).astype(np.float32)
+    model = FactorRecommender(base.known, users, items.astype(np.float32))
+    scorer, ids = stored(tmp_path / "a", model), model.users.ids.to_numpy()
+    together = scorer.recommend(ids, 15, exclude_seen=False)["item_id"].reshape(N_USERS, 15)
+    for at, row in enumerate(together):
+        alone = scorer.recommend(ids[at : at + 1], 15, exclude_seen=False)["item_id"]
+        score = [
+            math.fsum(np.float64(a) * np.float64(b) for a, b in zip(users[at], item, strict=True))
+            for item in model.item_factors
+        ]
+        best = sorted(range(N_ITEMS), key=lambda item, score=score: (-score[item], item))[:15]
+        assert alone.tolist() == row.tolist() == model.items.ids_at(best).tolist()

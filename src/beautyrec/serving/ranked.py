@@ -10,6 +10,7 @@ from beautyrec.errors import SchemaError
 from beautyrec.models.base import CHUNK_SCORES, OnUnknown, Recommender
 from beautyrec.serving.ids import Found, find
 from beautyrec.serving.paths import KNOWN_ITEMS, Context, path_of, routes
+from beautyrec.serving.steady import steady_top_k
 from beautyrec.serving.tables import Columns, Table
 from beautyrec.types import Float32Array, IntArray
 
@@ -29,11 +30,11 @@ def recommended(
     found = routes(model, users, context, on_unknown, "recommend")
     if len(found) == 1 and len(found[0].rows) == n:
         route = found[0]
-        top, scores = route.model.top_k(route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+        top, scores = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
     else:
         top, scores = np.full((n, k), -1, dtype=np.int64), np.full((n, k), -np.inf, dtype=np.float32)
         for route in found:
-            best = route.model.top_k(route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+            best = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
             top[route.rows], scores[route.rows] = best
     row, place = np.nonzero(top >= 0)
     path, _ = path_of(n, found)
