@@ -12,7 +12,6 @@ bytes. A processor's memory holds one shard a process, whatever the number of us
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,19 +23,18 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import beautyrec
-from beautyrec.errors import ArtifactError, ConfigError, SchemaError, SourceError
+from beautyrec.errors import ArtifactError, ConfigError, SchemaError
 from beautyrec.files import atomic_file
 from beautyrec.models.base import OnUnknown, Recommender
+from beautyrec.serving.batch_files import SHARDS, Group, begin, digest, files_of, held, row_groups
 from beautyrec.serving.scorer import Scorer
 from beautyrec.types import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-JOB, SHARDS = "job.json", "shards.json"
 
 
 @dataclass(frozen=True)
@@ -129,19 +127,19 @@ def score_users(
     """
     plan, place = plan or BatchPlan(), Path(out)
     scorer = Scorer.load(artifact)
-    files = _files(Path(users))
-    groups = _row_groups(files)
+    files = files_of(Path(users))
+    groups = row_groups(files)
     rows = sum(size for *_, size in groups)
     job = {
         "artifact": scorer.artifact.fingerprint,
-        "users": _digest(files),
+        "users": digest(files),
         "rows": rows,
         "plan": asdict(plan),
         "package": beautyrec.__version__,
     }
     count = -(-rows // plan.shard_users)
-    with _held(place):
-        _begin(place, job)
+    with held(place):
+        begin(place, job)
         task = _Task(Path(artifact).absolute(), scorer.artifact.fingerprint, groups, place.absolute(), plan)
         shards = _run(task, count, min(workers, count), on_progress)
         listed = {"shards": [asdict(shard) for shard in shards], "rows": sum(shard.rows for shard in shards)}
@@ -150,17 +148,13 @@ def score_users(
     return shards
 
 
-_Group = tuple[Path, int, int]
-"""A file, the number of a row group in it, and its rows."""
-
-
 @dataclass(frozen=True)
 class _Task:
     """All that a process needs to know to write a shard."""
 
     artifact: Path
     fingerprint: str
-    groups: tuple[_Group, ...]
+    groups: tuple[Group, ...]
     out: Path
     plan: BatchPlan
 
@@ -257,71 +251,3 @@ def _one_thread_each() -> Iterator[None]:
             del os.environ[key]
         else:
             os.environ[key] = before
-
-
-def _files(users: Path) -> tuple[Path, ...]:
-    files = tuple(sorted(users.glob("*.parquet"))) if users.is_dir() else (users,)
-    if not files or not all(path.is_file() for path in files):
-        raise SourceError(f"users: '{users}' is no Parquet file and no folder of them. Check the path.")
-    return tuple(path.absolute() for path in files)
-
-
-def _row_groups(files: tuple[Path, ...]) -> tuple[_Group, ...]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    found: list[_Group] = []
-    for path in files:
-        try:
-            metadata = pq.read_metadata(path)
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"users: '{path}' cannot be read as Parquet: {error}. Write it again.") from None
-        found += [(path, group, metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
-    return tuple(found)
-
-
-def _digest(files: tuple[Path, ...]) -> str:
-    """A checksum of the contents of files, in their order."""
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as content:
-            total.update(hashlib.file_digest(content, "sha256").digest())
-    return total.hexdigest()
-
-
-@contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """The folder, for this process alone; the system lets go of it when the process ends, however it does."""
-    if out.exists() and not out.is_dir():
-        raise SourceError(f"'{out}' is a file; a folder is to be written there. Remove it or name another place.")
-    out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ConfigError(f"another process is writing to '{out}'. Wait for it, or name another place.") from None
-    finally:
-        os.close(handle)
-
-
-def _begin(out: Path, job: dict[str, Any]) -> None:
-    """Notes what is computed, or sees that it is the same as before; removes what a killed process left half written."""
-    path = out / JOB
-    strange = sorted(file.name for file in out.iterdir() if not _is_ours(file.name))
-    if strange or (not path.exists() and any(file.name.startswith("part-") for file in out.iterdir())):
-        raise SourceError(f"'{out}' holds something else: {strange[:3] or 'parts of no job'}. Name an empty folder.")
-    for file in out.glob(".*.tmp.*"):
-        file.unlink(missing_ok=True)
-    if not path.exists():
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps(job, indent=1) + "\n")
-        return
-    before = json.loads(path.read_text())
-    other = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
-    if other:
-        raise ConfigError(f"'{out}' holds the job of another {', '.join(other)}. Name an empty folder, or remove it.")
-
-
-def _is_ours(name: str) -> bool:
-    return name in (JOB, SHARDS) or (name.startswith((".part-", "part-", ".job", ".shards")))
