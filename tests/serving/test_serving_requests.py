@@ -462,3 +462,10 @@ def test_nearly_equal_scores_have_one_order_alone_and_together(tmp_path):
         ]
         best = sorted(range(N_ITEMS), key=lambda item, score=score: (-score[item], item))[:15]
         assert alone.tolist() == row.tolist() == model.items.ids_at(best).tolist()
+
+
+def test_rows_get_the_same_chances_few_at_a_time_and_many(scorers):
+    rows = pd.concat([shelf()] * 500, ignore_index=True)  # more than are hashed one by one
+    some = rows.iloc[:40]
+    whole, part = (scorers["funnel_network"].score(table) for table in (rows, some))
+    pd.testing.assert_frame_equal(whole.iloc[:40], part, rtol=1e-6)
