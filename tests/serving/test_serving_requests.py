@@ -219,6 +219,16 @@ def test_unknown_items_are_told_before_they_raise(scorers):
             call()
 
 
+def test_unknown_candidates_are_left_out_where_that_is_asked_for(scorers):
+    for scorer in (scorers["factors"], scorers["item_scores"]):
+        some = scorer.recommend([7], 3, candidates=[3, 999, 4], on_unknown="skip")
+        pd.testing.assert_frame_equal(some, scorer.recommend([7], 3, candidates=[3, 4]))
+        pd.testing.assert_frame_equal(scorer.rank(7, [3, 999, 4], on_unknown="skip"), scorer.rank(7, [3, 4]))
+        assert len(scorer.recommend([7], 3, candidates=[999], on_unknown="skip")) == 0
+        with pytest.raises(UnknownIdError, match="candidates: 1 of 2"):
+            scorer.recommend([7], 3, candidates=[3, 999], on_unknown="fallback")
+
+
 # Funnel models.
 
 

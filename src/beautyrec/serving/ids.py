@@ -40,6 +40,10 @@ class Found(NamedTuple):
             )
         return self.place
 
+    def known(self) -> Found:
+        """Those that are known."""
+        return Found(self.ids[self.place >= 0], self.place[self.place >= 0])
+
 
 def find(values: Any, vocabulary: Vocabulary, field: str) -> Found:
     """Where ids stand in a vocabulary.

@@ -65,6 +65,7 @@ def pair_scores(model: Recommender, rows: Table, context: Context, on_unknown: O
 def ranked_items(model: Recommender, user: Any, items: Table, context: Context, on_unknown: OnUnknown) -> Columns:
     """``item_id, score, rank, path``: the items, best first for the user; each once."""
     candidates = find(items["item_id"], model.items, "candidates")
+    candidates = candidates.known() if on_unknown == "skip" else candidates
     item_ix = candidates.require_known("candidates", model.items, KNOWN_ITEMS)
     _, first = np.unique(item_ix, return_index=True)
     first.sort()

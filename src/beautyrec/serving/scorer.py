@@ -115,14 +115,14 @@ class Scorer:
             candidates: ids of the only items allowed, twice is once; all where it is None; none where it is empty.
             context: events of users who are to be folded in.
             on_unknown: a user the model has not seen raises, gets what is popular (``"fallback"``), or is left out
-                (``"skip"``).
+                (``"skip"``, and so is a candidate it has not seen, which raises otherwise).
 
         Returns:
             A table ``user_id, item_id, score, rank``, one row a recommendation, ``rank`` from 1, of the kind of ``users``.
 
         Raises:
             SchemaError: ids are of another type, some are missing, or a column is absent.
-            UnknownIdError: a candidate is unknown, or a user is and ``on_unknown`` is ``"raise"``.
+            UnknownIdError: a candidate is unknown and not to be skipped, or a user is and ``on_unknown`` is ``"raise"``.
             ConfigError: ``k`` is not a whole number from 1 up, ``on_unknown`` or ``context`` are not what they can be, or
                 the model does not rank all items (:meth:`score`, :meth:`rank`).
         """
@@ -131,7 +131,9 @@ class Scorer:
         found = find(table["user_id"], model.users, "users")
         allowed = None
         if candidates is not None:
-            allowed = find(candidates, model.items, "candidates").require_known("candidates", model.items, KNOWN_ITEMS)
+            some = find(candidates, model.items, "candidates")
+            some = some.known() if on_unknown == "skip" else some
+            allowed = some.require_known("candidates", model.items, KNOWN_ITEMS)
         columns = recommended(model, found, _count(k), exclude_seen, allowed, context, on_unknown)
         return table.build(self._marked(artifact, columns), None)
 
@@ -180,8 +182,8 @@ class Scorer:
                 there twice the first row counts.
             by: what a funnel model orders by.
             context: events of the user, to fold in; for a funnel model, features that all candidates share.
-            on_unknown: a user the model has not seen raises or gets what is popular; ``"skip"`` gives no rows. A funnel
-                model knows no users and does not look at it.
+            on_unknown: a user the model has not seen raises or gets what is popular; ``"skip"`` gives no rows, and leaves
+                out candidates it has not seen, which raise otherwise. A funnel model knows neither and does not look at it.
 
         Returns:
             A table of the kind of ``candidates``, best first, among equals in the order they came in: ``item_id``,
