@@ -69,6 +69,25 @@ def run(
     run_job(read_config(config), data_folder=data, output=out, console=_console())
 
 
+@app.command()
+def score(
+    users: Annotated[Path, typer.Option("--users", help="Parquet with user_id, or a folder of it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the answers; a job that was cut off goes on there.")],
+    model: Annotated[str, typer.Option("--model", help="Folder of an artifact, or models:/name@alias.")],
+    k: Annotated[int, typer.Option("--k", min=1, help="Items for each user.")] = 50,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user took in training.")] = False,
+    on_unknown: Annotated[str, typer.Option(help="Users not in training: fallback, skip or raise.")] = "fallback",
+    shard_users: Annotated[int, typer.Option("--shard-users", min=1, help="Users in a file.")] = 20_000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+) -> None:
+    """Everyone's list: the scorer over a table of users, in shards."""
+    from beautyrec.jobs.score import score_all
+    from beautyrec.serving.batch import BatchPlan
+
+    plan = BatchPlan(k, not include_seen, on_unknown, shard_users)  # type: ignore[arg-type]  # it checks the text
+    score_all(model, users, out, plan, workers, _console())
+
+
 @data_app.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(help="What to fetch: open-bandit.")],

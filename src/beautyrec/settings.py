@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
 from beautyrec.errors import ConfigError
 
 T = TypeVar("T")
@@ -49,6 +47,8 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         >>> from_table(Window, {"days": 30}, "example [window]")
         Window(days=30)
     """
+    from pydantic import TypeAdapter, ValidationError  # here, so that a process that only scores does not wait for it
+
     for key, known in _unknown_keys(cls, table):
         near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "remove it."

@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,7 +16,11 @@ from beautyrec.campaign.space import Family, Int
 from beautyrec.campaign.study import StudyConfig, run_study
 from beautyrec.campaign.tracking import TRIAL_TAG, MlflowTracker, NoTracker, git_commit
 from beautyrec.campaign.trial import Outcome
+from beautyrec.data.interactions import Interactions
 from beautyrec.errors import EvaluationError, FitError, SourceError
+from beautyrec.models.known import Known
+from beautyrec.models.recommenders import ItemScoreRecommender
+from beautyrec.serving import ModelCard, read_artifact, write_artifact
 
 pytest.importorskip("mlflow")
 
@@ -196,29 +200,31 @@ def test_levels_of_loggers_come_back(tracker):
         logger.setLevel(before)
 
 
-def artifact(folder, text):
-    folder.mkdir()
-    (folder / "manifest.json").write_text(text)
-    (folder / "arrays.safetensors").write_text(f"arrays of {text}")
+def artifact(folder, seed):
+    """One of a model whose scores depend on the seed."""
+    history = pd.DataFrame({"user_id": [7, 8], "item_id": [1, 2], "ts": pd.Timestamp("2026-01-01", tz="UTC")})
+    known = Known.of(Interactions.from_frame(history))
+    model = ItemScoreRecommender(known, np.random.default_rng(seed).random(2, np.float32))
+    write_artifact(folder, model.state(), ModelCard("popularity"))
     return folder
 
 
 def test_the_alias_moves_to_the_new_champion(tracker, result, tmp_path):
     run_id = result.trials.loc[0, "run_id"]
     assert champion(tracker.uri, "shop") is None
-    first = register_champion(tracker.uri, artifact(tmp_path / "a", "one"), run_id, name="shop", tags={"lift": 0.4})
+    first = register_champion(tracker.uri, artifact(tmp_path / "a", 1), run_id, name="shop", tags={"lift": 0.4})
     assert (first.version, first.run_id, first.tags["lift"]) == (1, run_id, "0.4")
     assert champion(tracker.uri, "shop") == first
-    second = register_champion(tracker.uri, artifact(tmp_path / "b", "two"), run_id, name="shop")
+    second = register_champion(tracker.uri, artifact(tmp_path / "b", 2), run_id, name="shop")
     held = champion(tracker.uri, "shop")
     assert (held, held.version) == (second, 2)
-    assert Path(held.path, "arrays.safetensors").read_text() == "arrays of two"
-    assert Path(first.path, "arrays.safetensors").read_text() == "arrays of one"
+    for place, copied in ((tmp_path / "a", first), (tmp_path / "b", second)):
+        assert read_artifact(copied.path).fingerprint == read_artifact(place).fingerprint
     assert champion(tracker.uri, "shop", alias="challenger") is None
 
 
 def test_the_same_artifact_is_registered_once(tracker, result, tmp_path):
-    folder, run_id = artifact(tmp_path / "a", "same"), result.run_id
+    folder, run_id = artifact(tmp_path / "a", 3), result.run_id
     versions = [register_champion(tracker.uri, folder, run_id, name="once").version for _ in range(2)]
     assert versions == [1, 1]
 

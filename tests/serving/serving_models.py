@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from beautyrec.data.interactions import Interactions
 from beautyrec.models.calibrated import LogisticCalibration
+from beautyrec.models.fold_in import least_squares_users
 from beautyrec.models.funnel import TreeFunnelModel
-from beautyrec.models.known import Known
-from beautyrec.models.recommenders import FactorRecommender, ItemScoreRecommender, ItemSimilarityRecommender
+from beautyrec.models.funnel_heads import ESMM
+from beautyrec.models.funnel_inputs import Inputs
+from beautyrec.models.funnel_network import NetworkFunnelModel
+from beautyrec.models.known import Known, recency_weight
+from beautyrec.models.recommenders import (
+    FactorRecommender,
+    ItemScoreRecommender,
+    ItemSimilarityRecommender,
+    LeastSquaresRecommender,
+)
 from beautyrec.models.trees import TreeEnsemble
+from beautyrec.serving import ModelCard, Scorer, write_artifact
 
 N_USERS, N_ITEMS = 40, 60
 
@@ -74,3 +86,37 @@ def feature_rows() -> pd.DataFrame:
 
 
 MODELS = {"factors": factors, "item_similarity": similarity, "item_scores": item_scores}
+
+
+def least_squares(ids: str = "integer") -> LeastSquaresRecommender:
+    """Users who are the least squares solution for their history, as a fit leaves them."""
+    past, items = known(ids), np.random.default_rng(7).normal(size=(N_ITEMS, 8)).astype(np.float32)
+    users = least_squares_users(past.seen, 3 * recency_weight(past.seen, 0.9), items, 0.1)
+    return LeastSquaresRecommender(past, users, items, regularization=0.1, alpha=3.0, decay=0.9)
+
+
+def network() -> NetworkFunnelModel:
+    """DCN-v2 with two towers and a category, made of random numbers."""
+    rng, head = np.random.default_rng(8), ESMM(tower=6)
+    inputs = Inputs.fit([rng.normal(size=500), rng.random(500)], ("brand",), buckets=16)
+    width = inputs.width + 3
+    shapes = {
+        "trunks.0.embedding.weight": (17, 3),
+        "trunks.0.cross.0.down.weight": (4, width),
+        "trunks.0.cross.0.up.weight": (width, 4),
+        "trunks.0.cross.0.up.bias": (width,),
+        "trunks.0.deep.0.weight": (8, width),
+        "trunks.0.deep.0.bias": (8,),
+    }
+    for task in ("click", "order"):
+        shapes |= {f"head.towers.{task}.0.weight": (6, 8), f"head.towers.{task}.0.bias": (6,)}
+        shapes |= {f"head.towers.{task}.2.weight": (1, 6), f"head.towers.{task}.2.bias": (1,)}
+    weights = {name: rng.normal(size=shape, scale=0.3).astype(np.float32) for name, shape in shapes.items()}
+    return NetworkFunnelModel(
+        ("heat", "price"), LogisticCalibration(0.9, -1.0), LogisticCalibration(1.1, -0.2), inputs, head, weights
+    )
+
+
+def stored(folder: Path, model) -> Scorer:
+    write_artifact(folder, model.state(), ModelCard("test", params={"d": 8}, metrics={"recall@10": 0.25}))
+    return Scorer.load(folder)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from beautyrec.errors import MissingExtraError, SourceError
+from beautyrec.serving.flavour import without_telemetry
 
 TEXT_AT_MOST = 5000
 """Characters that a tag or a parameter may have in every store."""
@@ -28,7 +27,7 @@ def mlflow_client(uri: str) -> Iterator[Any]:
         MissingExtraError: ``mlflow`` is not installed.
         SourceError: the store cannot be used.
     """
-    with _no_telemetry():
+    with without_telemetry():
         try:
             from mlflow.tracking import MlflowClient
         except ImportError:
@@ -66,20 +65,6 @@ def texts(values: Mapping[str, Any]) -> dict[str, str]:
 def metric_name(key: str) -> str:
     """A name that every store takes for a metric."""
     return re.sub(r"[^\w./: -]", "_", key)
-
-
-@contextmanager
-def _no_telemetry() -> Iterator[None]:
-    """The environment in which an import of MLflow starts no telemetry; as it was afterwards."""
-    key = "MLFLOW_DISABLE_TELEMETRY"
-    if key in os.environ or "mlflow" in sys.modules:
-        yield
-        return
-    os.environ[key] = "true"
-    try:
-        yield
-    finally:
-        os.environ.pop(key, None)
 
 
 @contextmanager

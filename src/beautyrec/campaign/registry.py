@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ import pandas as pd
 
 from beautyrec.campaign.mlflow_store import mlflow_client, texts
 from beautyrec.errors import EvaluationError, SourceError
+from beautyrec.serving.flavour import artifact_in, save_model
+from beautyrec.serving.manifest import MANIFEST
 
-MANIFEST = "manifest.json"
 FINGERPRINT_TAG = "beautyrec.artifact"
 
 
@@ -94,7 +96,7 @@ def register_champion(
     alias: str = "champion",
     tags: Mapping[str, Any] | None = None,
 ) -> Champion:
-    """Put the folder of an artifact into the registry of an MLflow store, under an alias.
+    """Put an artifact into the registry of an MLflow store as a model that ``mlflow.pyfunc`` loads, under an alias.
 
     The files are copied to the run, under a name that is derived from the manifest of the artifact. An artifact that
     has the alias already is not registered again.
@@ -110,6 +112,7 @@ def register_champion(
     Raises:
         MissingExtraError: ``mlflow`` is not installed.
         SourceError: the folder has no manifest, or the store cannot be used.
+        ArtifactError: what lies in the folder is not sound.
     """
     manifest = Path(artifact) / MANIFEST
     if not manifest.is_file():
@@ -118,9 +121,10 @@ def register_champion(
     held = champion(uri, name=name, alias=alias)
     if held is not None and held.tags.get(FINGERPRINT_TAG) == fingerprint:
         return held
-    with mlflow_client(uri) as client:
+    with mlflow_client(uri) as client, tempfile.TemporaryDirectory() as scratch:
         place = f"model-{fingerprint[:12]}"
-        client.log_artifacts(run_id, str(artifact), place)
+        save_model(Path(scratch) / place, artifact)
+        client.log_artifacts(run_id, str(Path(scratch) / place), place)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
@@ -146,5 +150,5 @@ def champion(uri: str, name: str = "beautyrec", alias: str = "champion") -> Cham
 
 def _champion(version: Any) -> Champion:
     address = urlparse(version.source)
-    path = unquote(address.path) if address.scheme == "file" else version.source
+    path = str(artifact_in(Path(unquote(address.path)))) if address.scheme in ("", "file") else version.source
     return Champion(version.name, int(version.version), path, version.run_id or "", dict(version.tags))

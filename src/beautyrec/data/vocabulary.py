@@ -69,5 +69,10 @@ class Vocabulary:
 
     def ids_at(self, indices: npt.ArrayLike) -> npt.NDArray[Any]:
         """The ids at ``indices``, in their shape."""
-        at: npt.NDArray[Any] = self.ids.to_numpy()[np.asarray(indices)]
+        at: npt.NDArray[Any] = self._array[np.asarray(indices)]
         return at
+
+    @cached_property
+    def _array(self) -> npt.NDArray[Any]:
+        """[n] the ids, texts as objects; made once, as that takes a while for texts."""
+        return self.ids.to_numpy()

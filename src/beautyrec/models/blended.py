@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
-from pydantic import ConfigDict
 
 from beautyrec.errors import ArtifactError
 from beautyrec.models.base import Recommender
@@ -47,7 +46,7 @@ class Standardised:
 
     kind: Literal["standardised"] = "standardised"
     """What tells it from other scales in TOML."""
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
     def __call__(self, scores: Float32Array) -> Float32Array:
         """[b, I] standardised by row."""
@@ -73,7 +72,7 @@ class LogStandardised:
 
     kind: Literal["log_standardised"] = "log_standardised"
     """What tells it from other scales in TOML."""
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
     def __call__(self, scores: Float32Array) -> Float32Array:
         """[b, I] from the standardised scores by row."""
@@ -101,7 +100,7 @@ class ReciprocalRank:
     """Ranks that count."""
     kind: Literal["reciprocal_rank"] = "reciprocal_rank"
     """What tells it from other scales in TOML."""
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_bound("blend.reciprocal_rank", "constant", self.constant, 0)

@@ -17,6 +17,9 @@ from beautyrec.types import BoolArray, Float32Array, FloatArray, IntArray
 KNOTS = 65
 """Quantiles kept of each feature."""
 
+FEW = 4096
+"""Values that are hashed one by one."""
+
 FARTHEST = 4.0
 """Standard deviations from the mean beyond which all values are one."""
 
@@ -123,4 +126,5 @@ def _hash(values: pd.Series[Any]) -> npt.NDArray[np.uint64]:
     """[n] 64-bit hashes that are the same in every process; numbers of any type by their value."""
     if pd.api.types.is_numeric_dtype(values):
         return pd.util.hash_array(values.to_numpy(np.float64))
-    return pd.util.hash_array(values.astype(str).to_numpy(dtype=object))
+    many = len(values) > FEW  # then each value is hashed once; to find which are alike costs more than it saves for few
+    return pd.util.hash_array(values.astype(str).to_numpy(dtype=object), categorize=many)

@@ -2,6 +2,7 @@
 
 from beautyrec.serving.artifact import Artifact, read_artifact, write_artifact
 from beautyrec.serving.manifest import Manifest, ModelCard
+from beautyrec.serving.paths import Context
 from beautyrec.serving.scorer import Scorer
 
-__all__ = ["Artifact", "Manifest", "ModelCard", "Scorer", "read_artifact", "write_artifact"]
+__all__ = ["Artifact", "Context", "Manifest", "ModelCard", "Scorer", "read_artifact", "write_artifact"]

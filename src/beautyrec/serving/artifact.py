@@ -17,6 +17,8 @@ import hashlib
 import mmap
 import os
 import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from beautyrec.models.recommenders import RECOMMENDERS
 from beautyrec.models.reranked import RerankRecommender, first_state
 from beautyrec.models.state import ModelState
 from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
-from beautyrec.serving.soundness import check_numbers, check_recommender, check_trees
+from beautyrec.serving.soundness import check_funnel, check_numbers, check_recommender, check_trees
 from beautyrec.serving.tensors import read_tensors, write_tensors
 from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
 
@@ -46,11 +48,14 @@ class Artifact:
     Args:
         folder: where it lies.
         manifest: what is known of it.
+        fingerprint: SHA-256 of its manifest, which names the checksums of all else: of two artifacts with the same one
+            every byte is the same.
         model: a ``Recommender`` or a ``FunnelModel``; its arrays are read-only views of the files.
     """
 
     folder: Path
     manifest: Manifest
+    fingerprint: str
     model: Any
 
 
@@ -105,14 +110,17 @@ def read_artifact(folder: str | Path) -> Artifact:
     """
     place = Path(folder)
     try:
-        manifest = Manifest.from_bytes(bytes(_content(place / MANIFEST, LARGEST_MANIFEST)))
-        _check_names(place, manifest)
-        contents = {name: _checked(place / name, entry) for name, entry in manifest.files.items()}
+        with _opened(place) as inside:
+            signed = bytes(_content(inside, MANIFEST, LARGEST_MANIFEST))
+            manifest = Manifest.from_bytes(signed)
+            _check_names(inside, manifest)
+            contents = {name: _checked(inside, name, entry) for name, entry in manifest.files.items()}
         arrays = read_tensors(contents.pop(ARRAYS))
         for name in NAMES:
             if f"{name}.parquet" in contents:
-                arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name)
-        return Artifact(place, manifest, build(ModelState(manifest.kind, arrays, manifest.meta)))
+                arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name, _ids_of(name, arrays))
+        model = build(ModelState(manifest.kind, arrays, manifest.meta))
+        return Artifact(place, manifest, hashlib.sha256(signed).hexdigest(), model)
     except ArtifactError as error:
         raise ArtifactError(f"artifact '{place}': {error}") from None
 
@@ -154,45 +162,66 @@ def _funnel(state: ModelState) -> FunnelModel:
     features = state.meta.get("features")
     if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
         raise ArtifactError("the names of the features are missing.")
+    check_funnel(state)
     if state.kind == TreeFunnelModel.kind:
         for prefix in ("click_", "order_"):
             check_trees(state, prefix, len(features))
     return FUNNEL_MODELS[state.kind].from_state(state)
 
 
-def _check_names(folder: Path, manifest: Manifest) -> None:
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """A handle on the folder: all files are those of one and the same folder, though another may take its name meanwhile."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"it cannot be opened: {problem}. Check the path; {MANIFEST} lies in a folder.") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _check_names(folder: int, manifest: Manifest) -> None:
     """Raise unless the folder holds the files of the manifest and no other."""
     known = {ARRAYS, *(f"{name}.parquet" for name in NAMES)}
     if ARRAYS not in manifest.files or not known.issuperset(manifest.files):
         raise ArtifactError(f"the manifest names the files {sorted(manifest.files)}; known are {sorted(known)}.")
-    there, wanted = {path.name for path in folder.iterdir()}, {MANIFEST, *manifest.files}
+    there, wanted = set(os.listdir(folder)), {MANIFEST, *manifest.files}
     if there != wanted:
         raise ArtifactError(
             f"files are missing: {sorted(wanted - there)}, or too many: {sorted(there - wanted)}. Write it again."
         )
 
 
-def _checked(path: Path, entry: FileEntry) -> Any:
+def _ids_of(name: str, arrays: Mapping[str, Any]) -> int | None:
+    """How many ids arrays are for: one a user with a history, one an item with a popularity; None where none says."""
+    array = arrays.get("seen_indptr" if name == "users" else "popularity")
+    return None if array is None or array.ndim != 1 else len(array) - (name == "users")
+
+
+def _checked(folder: int, name: str, entry: FileEntry) -> Any:
     """A map of a file that has the size and the checksum of its entry."""
-    content = _content(path, None)
+    content = _content(folder, name, None)
     if _entry(content) != entry:
         raise ArtifactError(
-            f"'{path.name}' was changed or cut after it was written: it has {len(content)} bytes, the manifest says "
+            f"'{name}' was changed or cut after it was written: it has {len(content)} bytes, the manifest says "
             f"{entry.bytes}, or the checksum is another. Write the artifact again."
         )
     return content
 
 
-def _content(path: Path, largest: int | None) -> Any:
-    """A read-only map of a plain file; links, devices and empty files are refused."""
+def _content(folder: int, name: str, largest: int | None) -> Any:
+    """A read-only map of a plain file in an open folder; links, devices and empty files are refused."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
-        raise ArtifactError(f"'{path.name}' cannot be opened: {error.strerror}. Check the path.") from None
+        raise ArtifactError(f"'{name}' cannot be opened: {error.strerror}. Check the path.") from None
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or not found.st_size or found.st_size > (largest or found.st_size):
-            raise ArtifactError(f"'{path.name}' is no plain file, is empty, or is too large ({found.st_size} bytes).")
+            raise ArtifactError(f"'{name}' is no plain file, is empty, or is too large ({found.st_size} bytes).")
         return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(handle)

@@ -57,6 +57,20 @@ def check_recommender(state: ModelState, n_users: int, n_items: int) -> None:
         _require(arrays[name].dtype == np.float32, name, "it has to be of 32-bit floats")
 
 
+def check_funnel(state: ModelState) -> None:
+    """Raise where a number of a funnel model is not of 64 bits, its networks' parameters aside.
+
+    Args:
+        state: of a funnel model.
+
+    Raises:
+        ArtifactError: names the array.
+    """
+    for name, array in state.arrays.items():
+        whole = array.dtype.kind != "f" or name.startswith("net.")
+        _require(whole or array.dtype == np.float64, name, "it has to be of 64-bit floats")
+
+
 def check_trees(state: ModelState, prefix: str, n_features: int) -> None:
     """Raise where trees are not trees: every node but a root is the child of one node, and stands after it.
 

@@ -15,6 +15,13 @@ NAMES = ("users", "items")
 """The vocabularies that a model state may hold, by the beginning of the names of their arrays."""
 
 
+LARGEST_ID = 1024
+"""Bytes of an id, on average, that a table may unpack to."""
+
+LARGEST_OVERHEAD = 2**20
+"""Bytes a table may have besides."""
+
+
 def array_names(name: str) -> frozenset[str]:
     """The arrays of a vocabulary: integers, or UTF-8 bytes and the end of each text in them."""
     return frozenset({f"{name}_ids", f"{name}_utf8", f"{name}_ends"})
@@ -36,8 +43,13 @@ def write_vocabulary(path: Path, name: str, arrays: Mapping[str, npt.NDArray[Any
     pq.write_table(pa.table({"id": column}), path, compression="zstd")
 
 
-def read_vocabulary(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
+def read_vocabulary(content: bytes, name: str, rows: int | None = None) -> dict[str, npt.NDArray[Any]]:
     """The arrays that :func:`write_vocabulary` was given, to the bit.
+
+    Args:
+        content: of the file.
+        name: of the vocabulary.
+        rows: how many ids there have to be; any number where it is None. A small file may unpack to a huge table.
 
     Raises:
         ArtifactError: this is not such a table, or an id is missing or there twice.
@@ -47,7 +59,9 @@ def read_vocabulary(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _check_size(file.metadata, name, rows)
+        table = file.read()
         column = table.column("id").combine_chunks()
         column.validate(full=True)
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
@@ -61,6 +75,17 @@ def read_vocabulary(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
     lengths = pc.binary_length(column).to_numpy().astype(np.int64)
     text = column.cast(pa.large_binary())
     return {f"{name}_utf8": _bytes_of(text, int(lengths.sum())), f"{name}_ends": np.cumsum(lengths)}
+
+
+def _check_size(metadata: Any, name: str, rows: int | None) -> None:
+    """Raise, before anything is unpacked, where there are more rows or bytes than ids can be."""
+    if rows is not None and metadata.num_rows != rows:
+        raise ArtifactError(f"vocabulary '{name}': {metadata.num_rows} ids for {rows} rows of the arrays.")
+    unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if unpacked > LARGEST_ID * metadata.num_rows + LARGEST_OVERHEAD:
+        raise ArtifactError(
+            f"vocabulary '{name}': {metadata.num_rows} ids unpack to {unpacked} bytes, which is too many."
+        )
 
 
 def _bytes_of(column: Any, size: int) -> npt.NDArray[np.uint8]:

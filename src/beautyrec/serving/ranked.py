@@ -1,0 +1,98 @@
+"""What recommenders answer, as columns: lists for users, scores of pairs, some items in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from beautyrec.errors import SchemaError
+from beautyrec.models.base import CHUNK_SCORES, OnUnknown, Recommender
+from beautyrec.serving.ids import Found, find
+from beautyrec.serving.paths import KNOWN_ITEMS, Context, path_of, routes
+from beautyrec.serving.steady import steady_top_k
+from beautyrec.serving.tables import Columns, Table
+from beautyrec.types import Float32Array, IntArray
+
+
+def recommended(
+    model: Recommender,
+    users: Found,
+    k: int,
+    exclude_seen: bool,
+    candidates: IntArray | None,
+    context: Context,
+    on_unknown: OnUnknown,
+) -> Columns:
+    """``user_id, item_id, score, rank, path``: the best k items of each user, in the order of the users."""
+    n = len(users.ids)
+    k = min(k, len(model.items) if candidates is None else max(1, len(candidates)))
+    found = routes(model, users, context, on_unknown, "recommend")
+    if len(found) == 1 and len(found[0].rows) == n:
+        route = found[0]
+        top, scores = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+    else:
+        top, scores = np.full((n, k), -1, dtype=np.int64), np.full((n, k), -np.inf, dtype=np.float32)
+        for route in found:
+            best = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+            top[route.rows], scores[route.rows] = best
+    row, place = np.nonzero(top >= 0)
+    path, _ = path_of(n, found)
+    return {
+        "user_id": users.ids[row],
+        "item_id": model.items.ids_at(top[row, place]),
+        "score": scores[row, place],
+        "rank": place + 1,
+        "path": path[row],
+    }
+
+
+def pair_scores(model: Recommender, rows: Table, context: Context, on_unknown: OnUnknown) -> tuple[Columns, IntArray]:
+    """``score, path`` of pairs of user and item, and the row that each stands for."""
+    users = find(rows["user_id"], model.users, "rows: column 'user_id'")
+    items = find(rows["item_id"], model.items, "rows: column 'item_id'")
+    if len(users.ids) != len(items.ids):
+        raise SchemaError(f"rows: {len(users.ids)} user_id and {len(items.ids)} item_id. Give one of each a row.")
+    item_ix = items.require_known("rows: column 'item_id'", model.items, KNOWN_ITEMS)
+    found = routes(model, users, context, on_unknown, "score")
+    scores = np.empty(len(item_ix), dtype=np.float32)
+    for route in found:
+        scores[route.rows] = _scores_of_pairs(route.model, route.user_ix, item_ix[route.rows])
+    path, answered = path_of(len(item_ix), found)
+    return {"score": scores[answered], "path": path[answered]}, np.flatnonzero(answered)
+
+
+def ranked_items(model: Recommender, user: Any, items: Table, context: Context, on_unknown: OnUnknown) -> Columns:
+    """``item_id, score, rank, path``: the items, best first for the user; each once."""
+    candidates = find(items["item_id"], model.items, "candidates")
+    candidates = candidates.known() if on_unknown == "skip" else candidates
+    item_ix = candidates.require_known("candidates", model.items, KNOWN_ITEMS)
+    _, first = np.unique(item_ix, return_index=True)
+    first.sort()
+    users = find([user], model.users, "user")
+    found = routes(model, users, context, on_unknown, "rank")
+    scores = np.zeros(0, dtype=np.float32)
+    if found and len(first):
+        scores = found[0].model.scores(found[0].user_ix, item_ix[first])[0]
+    order = np.argsort(-scores, kind="stable")
+    return {
+        "item_id": candidates.ids[first[order]],
+        "score": scores[order],
+        "rank": np.arange(1, len(order) + 1),
+        "path": np.full(len(order), found[0].path if found else "", dtype=object),
+    }
+
+
+def _scores_of_pairs(model: Recommender, user_ix: IntArray, item_ix: IntArray) -> Float32Array:
+    """[n] the score of each pair, from scores of the users and items among them, in blocks of bounded size."""
+    users, user_at = np.unique(user_ix, return_inverse=True)
+    items, item_at = np.unique(item_ix, return_inverse=True)
+    found = np.empty(len(user_ix), dtype=np.float32)
+    order = np.argsort(user_at, kind="stable")
+    height = max(1, CHUNK_SCORES // max(1, len(items)))
+    for start in range(0, len(users), height):
+        block = model.scores(users[start : start + height], items)
+        low, high = np.searchsorted(user_at, [start, start + height], sorter=order)
+        rows = order[low:high]
+        found[rows] = block[user_at[rows] - start, item_at[rows]]
+    return found
