@@ -6,8 +6,13 @@ import pytest
 from beautyrec.errors import PolicyError
 from beautyrec.policies.exploring import Exploring
 from beautyrec.policies.softmax import Softmax
+from beautyrec.testing.policies import PolicyContract
 
 SCORES = np.array([[1.0, 0.5, -np.inf, 2.0], [0.0, 3.0, 1.0, 2.0]])
+
+
+class TestExploring(PolicyContract):
+    policy = Exploring(Softmax(temperature=0.3), 0.1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
