@@ -95,7 +95,7 @@ StoreOption = Annotated[
 
 
 @champion_app.command("show")
-def champion_show(store: StoreOption = "experiments/beauty-month") -> None:
+def champion_show(store: StoreOption = "experiments/beauty-month/run") -> None:
     """Which version is champion, which is challenger, and what was promised of them."""
     from beautyrec.jobs.registered import versions
 
@@ -105,7 +105,7 @@ def champion_show(store: StoreOption = "experiments/beauty-month") -> None:
 @champion_app.command("promote")
 def champion_promote(
     version: Annotated[int, typer.Argument(help="The version that shall be champion.")],
-    store: StoreOption = "experiments/beauty-month",
+    store: StoreOption = "experiments/beauty-month/run",
 ) -> None:
     """Make a registered version the champion."""
     from beautyrec.jobs.registered import make_champion
@@ -114,7 +114,7 @@ def champion_promote(
 
 
 @champion_app.command("roll-back")
-def champion_roll_back(store: StoreOption = "experiments/beauty-month") -> None:
+def champion_roll_back(store: StoreOption = "experiments/beauty-month/run") -> None:
     """Make the version champion that was it before."""
     from beautyrec.jobs.registered import make_champion
 

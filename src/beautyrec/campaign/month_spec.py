@@ -96,7 +96,7 @@ class GateConfig:
     calibration: float = 0.15
     """Largest distance of predicted from observed clicks, as a share of these; models without chances are let through."""
     scene_tolerance: float = 0.1
-    """How much worse a scene may be than under the policy of the log."""
+    """How much worse a scene may be than under the policy of the log, where its lift can be trusted."""
     scenes: dict[str, float] = field(default_factory=dict[str, float])
     """Another tolerance for a scene by its name."""
     coverage: float = 0.0

@@ -86,7 +86,7 @@ def next_plan(plan: Plan, trials: Sequence[Trial], objective: str, drop: Mapping
 
 
 def narrowed(
-    space: Mapping[str, Range], trials: Sequence[Trial], objective: str, *, least: int = 6, part: float = 0.34
+    space: Mapping[str, Range], trials: Sequence[Trial], objective: str, *, least: int = 6, part: float = 1 / 3
 ) -> tuple[dict[str, Range], list[str]]:
     """The space around the best third of a family's trials, widened by a tenth of the range to each side; and what changed.
 

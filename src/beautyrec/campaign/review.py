@@ -122,6 +122,8 @@ def row_of(trial: Trial, judge: Judge, days: range, as_of: int, spec: MonthSpec)
 def gate(row: Mapping[str, Any], limits: GateConfig) -> list[str]:
     """What keeps a candidate from being promoted; empty for nothing.
 
+    A scene counts where its lift can be trusted; of others the log of a few days cannot say that they are worse.
+
     Examples:
         >>> row = {"barred": [], "ci_low": 0.1, "scenes": {"flash": {"estimate": -0.2, "verdict": "trust"}}}
         >>> gate(row, GateConfig())
@@ -134,7 +136,7 @@ def gate(row: Mapping[str, Any], limits: GateConfig) -> list[str]:
         found.append("its lower bound is not above zero")
     for name, scene in row["scenes"].items():
         tolerance = limits.scenes.get(name, limits.scene_tolerance)
-        if scene["verdict"] != "refuse" and scene["estimate"] is not None and scene["estimate"] < -tolerance:
+        if scene["verdict"] == "trust" and scene["estimate"] is not None and scene["estimate"] < -tolerance:
             found.append(f"scene {name} is {scene['estimate']:+.1%}, worse than its tolerance of {tolerance:.1%}")
     return found
 

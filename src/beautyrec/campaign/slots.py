@@ -129,6 +129,7 @@ class Slots:
         for task in tasks:
             if task.number not in there:
                 self._put(task)
+                there.add(task.number)
 
     def claim(self, worker: str) -> tuple[int, Task] | None:
         """A task that no other worker has, with the id to end it by; None where none waits."""

@@ -18,7 +18,7 @@ class MonthConfig:
 
     month: MonthSpec
     """The month itself."""
-    output: str = "experiments/beauty-month"
+    output: str = "experiments/beauty-month/run"
     """The folder that the run writes into."""
     log: str | None = None
     """The folder of a log. Where it is absent, a world is simulated."""
