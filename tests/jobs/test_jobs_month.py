@@ -60,7 +60,9 @@ def test_what_is_registered_can_be_served_and_is_told(
     assert aliases, "a month with sound candidates has at least a runner-up"
     for alias in aliases:
         assert Scorer.load(folder / alias).info.card.family == summary[alias]["family"]
-    main(["champion", "show", "--store", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        main(["champion", "show", "--store", str(folder)])
+    assert ended.value.code == 0
     told = capsys.readouterr().out
     assert all(f"{alias}: " in told for alias in ("champion", "challenger"))
     assert versions(str(folder)).count("version") == len(aliases)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from beautyrec.campaign.registry import champion, promote, roll_back
 from beautyrec.errors import SourceError
 from beautyrec.jobs.month_job import EXPERIMENT
+
+_PROMISED: Final = ("estimate", "ci_low", "ci_high")
 
 
 def address(store: str) -> str:
@@ -31,7 +34,8 @@ def versions(store: str) -> str:
         if held is None:
             lines.append(f"{alias}: none; the policy of the log is kept")
             continue
-        promised = ", ".join(f"{key} {held.tags[key]}" for key in ("estimate", "ci_low", "ci_high") if key in held.tags)
+        ends = [f"{float(held.tags[key]):+.1%}" for key in _PROMISED if key in held.tags]
+        promised = f"promised {ends[0]} [{ends[1]}, {ends[2]}]" if len(ends) == len(_PROMISED) else "nothing promised"
         lines.append(f"{alias}: version {held.version}, {held.tags.get('family', '')}, {promised}, in {held.path}")
     return "\n".join(lines)
 
