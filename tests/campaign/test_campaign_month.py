@@ -145,6 +145,20 @@ def test_a_day_needs_those_before_it_and_events(place: Path, tmp_path: Path) -> 
     assert len(campaign.days()) == 7, "what was there is kept"
 
 
+def test_a_budget_of_seconds_ends_the_day_and_not_the_month(place: Path, tmp_path: Path) -> None:
+    spec = replace(SPEC, budget=BudgetConfig(trials_per_day=4, batch=2, seconds_per_day=1e-9))
+    campaign = Campaign.create(spec, place, tmp_path)
+    campaign.run_day(0)
+    told = campaign.run_day(campaign.calendar.name(1))
+    assert (told["trials"], told["note"]) == (0, "the budget of seconds was spent after 0 trials")
+    assert campaign.run_day(1) == told
+
+
+def test_several_workers_need_a_log_in_files(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="2 workers read the log from files"):
+        Campaign.create(replace(SPEC, workers=2), EventLog.read(place), tmp_path)
+
+
 def test_another_spec_in_the_same_folder_is_refused(over: Campaign, place: Path) -> None:
     with pytest.raises(ConfigError, match="another seed, gate"):
         Campaign.create(replace(SPEC, seed=2, gate=GateConfig(finalists=1)), place, over.folder)
