@@ -128,7 +128,7 @@ def register_champion(
         marks = texts({FINGERPRINT_TAG: fingerprint, **(tags or {})})
         version = client.create_model_version(name, source=source, run_id=run_id, tags=marks)
         _move(client, name, alias, str(version.version))
-    return _champion(version)
+        return _champion(client.get_model_version(name, str(version.version)))
 
 
 def promote(uri: str, version: int, name: str = "beautyrec", alias: str = "champion") -> Champion:
