@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-spark check format feature-page docs bench peers clean
+.PHONY: help install demo month test test-spark check format feature-page docs bench peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## the main job: from a log to a line-up, with a report
 	$(BIN)/beautyrec demo
+
+month: $(STAMP) ## the tuning month over the simulated Beauty shop
+	$(BIN)/beautyrec tune configs/month.toml
 
 test: $(STAMP) ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark"
@@ -69,4 +72,4 @@ peers: $(PEERS) ## environments of other libraries, for benchmarks that run besi
 	@touch $@
 
 clean: ## remove what was built (not .venv)
-	rm -rf build dist site .pytest_cache .ruff_cache experiments/demo
+	rm -rf build dist site .pytest_cache .ruff_cache experiments/demo experiments/beauty-month/run

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Bring data in.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+champion_app = typer.Typer(help="The model that is in service.", no_args_is_help=True)
+app.add_typer(champion_app, name="champion")
 
 DataOption = Annotated[
     Path | None,
@@ -86,6 +88,56 @@ def score(
 
     plan = BatchPlan(k, not include_seen, on_unknown, shard_users)  # type: ignore[arg-type]  # it checks the text
     score_all(model, users, out, plan, workers, _console())
+
+
+@app.command()
+def tune(
+    config: Annotated[Path, typer.Argument(help="A TOML file, for instance configs/month.toml.")],
+    data: DataOption = None,
+    out: OutOption = None,
+    day: Annotated[str | None, typer.Option("--day", help="Only this day, as 2026-11-22; for a live month.")] = None,
+    worker: Annotated[bool, typer.Option("--worker", help="Join the month as a worker, until it is over.")] = False,
+) -> None:
+    """The tuning month: weekly rounds of trials over a log, then a confirmation; goes on where it was left."""
+    from beautyrec.jobs.month_config import read_month
+    from beautyrec.jobs.month_job import join_month, run_month
+
+    if worker:
+        Console().print(f"{join_month(read_month(config), out)} trials done")
+        return
+    run_month(read_month(config), data_folder=data, output=out, day=day, console=_console())
+
+
+StoreOption = Annotated[
+    str, typer.Option("--store", help="Address of an MLflow store, or the folder of a month that holds mlflow.db.")
+]
+
+
+@champion_app.command("show")
+def champion_show(store: StoreOption = "experiments/beauty-month/run") -> None:
+    """Which version is champion, which is challenger, and what was promised of them."""
+    from beautyrec.jobs.registered import versions
+
+    Console().print(versions(store))
+
+
+@champion_app.command("promote")
+def champion_promote(
+    version: Annotated[int, typer.Argument(help="The version that shall be champion.")],
+    store: StoreOption = "experiments/beauty-month/run",
+) -> None:
+    """Make a registered version the champion."""
+    from beautyrec.jobs.registered import make_champion
+
+    Console().print(make_champion(store, version))
+
+
+@champion_app.command("roll-back")
+def champion_roll_back(store: StoreOption = "experiments/beauty-month/run") -> None:
+    """Make the version champion that was it before."""
+    from beautyrec.jobs.registered import make_champion
+
+    Console().print(make_champion(store, None))
 
 
 @data_app.command("fetch")

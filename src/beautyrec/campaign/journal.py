@@ -48,7 +48,7 @@ class Journal:
         """
         module = optuna()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _owner(path), _quiet(module):
+        with _owner(path), quiet(module):
             _mend(path)
             path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a killed process: nobody else writes now
             try:
@@ -151,7 +151,7 @@ def _mend(path: Path) -> None:
 
 
 @contextmanager
-def _quiet(module: Any) -> Iterator[None]:
+def quiet(module: Any) -> Iterator[None]:
     """Let Optuna say only what is wrong, and put its verbosity back afterwards."""
     before = module.logging.get_verbosity()
     module.logging.set_verbosity(module.logging.ERROR)

@@ -18,6 +18,7 @@ from beautyrec.serving.flavour import artifact_in, save_model
 from beautyrec.serving.manifest import MANIFEST
 
 FINGERPRINT_TAG = "beautyrec.artifact"
+BEFORE_TAG = "beautyrec.before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +131,46 @@ def register_champion(
         source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
         marks = texts({FINGERPRINT_TAG: fingerprint, **(tags or {})})
         version = client.create_model_version(name, source=source, run_id=run_id, tags=marks)
-        client.set_registered_model_alias(name, alias, version.version)
-    return _champion(version)
+        _move(client, name, alias, str(version.version))
+        return _champion(client.get_model_version(name, str(version.version)))
+
+
+def promote(uri: str, version: int, name: str = "beautyrec", alias: str = "champion") -> Champion:
+    """Give the alias to another version; :func:`roll_back` undoes it.
+
+    Raises:
+        MissingExtraError: ``mlflow`` is not installed.
+        SourceError: there is no such version, or the store cannot be used.
+    """
+    with mlflow_client(uri) as client:
+        found = client.get_model_version(name, str(version))
+        _move(client, name, alias, str(version))
+    return _champion(found)
+
+
+def roll_back(uri: str, name: str = "beautyrec", alias: str = "champion") -> Champion:
+    """Give the alias back to the version that had it before.
+
+    Raises:
+        MissingExtraError: ``mlflow`` is not installed.
+        SourceError: no version has the alias, none had it before, or the store cannot be used.
+    """
+    held = champion(uri, name, alias)
+    before = None if held is None else held.tags.get(BEFORE_TAG)
+    if held is None or not before:
+        what = f"no version is {alias}" if held is None else f"version {held.version} is the first {alias}"
+        raise SourceError(f"model '{name}': {what}, so there is nothing to go back to. Promote a version instead.")
+    with mlflow_client(uri) as client:
+        client.set_registered_model_alias(name, alias, before)
+        return _champion(client.get_model_version(name, before))
+
+
+def _move(client: Any, name: str, alias: str, version: str) -> None:
+    """Give a version the alias, and note on it which one had it before."""
+    before = client.get_registered_model(name).aliases.get(alias)
+    if before is not None and str(before) != version:
+        client.set_model_version_tag(name, version, BEFORE_TAG, str(before))
+    client.set_registered_model_alias(name, alias, version)
 
 
 def champion(uri: str, name: str = "beautyrec", alias: str = "champion") -> Champion | None:

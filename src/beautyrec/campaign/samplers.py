@@ -53,6 +53,58 @@ class RandomSearch:
         return optuna().samplers.RandomSampler(seed=seed)
 
 
+@dataclass(frozen=True)
+class GP:
+    """Gaussian process with expected improvement; needs torch.
+
+    Args:
+        startup_trials: how many complete trials are random (or defaults) before the process chooses.
+
+    Source:
+        Jones, Schonlau, Welch, "Efficient global optimization of expensive black-box functions", Journal of Global
+        Optimization 1998.
+    """
+
+    startup_trials: int = 10
+
+    def build(self, seed: int) -> Any:
+        """The sampler of Optuna.
+
+        Raises:
+            MissingExtraError: ``torch`` is not installed.
+        """
+        module = optuna()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", module.exceptions.ExperimentalWarning)
+            try:
+                return module.samplers.GPSampler(n_startup_trials=self.startup_trials, seed=seed)
+            except ImportError:
+                raise MissingExtraError("torch", "train") from None
+
+
+@dataclass(frozen=True)
+class NSGA2:
+    """Non-dominated sorting genetic algorithm, for several objectives.
+
+    Args:
+        population: trials of a generation.
+
+    Source:
+        Deb, Pratap, Agarwal, Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE Transactions
+        on Evolutionary Computation 2002.
+    """
+
+    population: int = 20
+
+    def __post_init__(self) -> None:
+        if self.population < 2:
+            raise ConfigError(f"NSGA-II: a population of {self.population}; it has to be at least 2.")
+
+    def build(self, seed: int) -> Any:
+        """The sampler of Optuna."""
+        return optuna().samplers.NSGAIISampler(population_size=self.population, seed=seed)
+
+
 def optuna() -> Any:
     """The module ``optuna``, imported when first asked for.
 

@@ -119,7 +119,7 @@ class MlflowTracker:
             SourceError: the store cannot be used.
         """
         with mlflow_client(self.uri) as client:
-            experiment = self._experiment_id(client)
+            experiment = self.experiment_id(client)
         runs = search_runs(client, experiment, f"tags.`{STUDY_TAG}` = '{study_id}'")
         commit = git_commit()
         marks = {STUDY_TAG: study_id, "beautyrec.version": beautyrec.__version__, **tags}
@@ -128,7 +128,8 @@ class MlflowTracker:
         run = runs[0] if runs else client.create_run(experiment, run_name=name, tags=texts(marks))
         return MlflowStudyRun(client, experiment, run.info.run_id)
 
-    def _experiment_id(self, client: Any) -> str:
+    def experiment_id(self, client: Any) -> str:
+        """The id of the experiment in the store of an ``MlflowClient``; it is made if it is absent."""
         found = client.get_experiment_by_name(self.experiment)
         if found is not None:
             return str(found.experiment_id)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from beautyrec.campaign.space import Family, space_from_toml
+from beautyrec.campaign.searched import SearchedFamily, learner_of
 from beautyrec.engine import EngineName
 from beautyrec.errors import ConfigError
 from beautyrec.models.base import Learner
-from beautyrec.models.catalogue import funnel_learner, is_funnel, learner
 from beautyrec.models.funnel_base import FunnelLearner
 from beautyrec.selection.line_up import LineUpConfig
 from beautyrec.settings import from_table, read_toml
@@ -71,33 +69,6 @@ class LiftConfig:
 
 
 @dataclass(frozen=True)
-class SweepFamily:
-    """A family in the sweep."""
-
-    defaults: dict[str, Any]
-    """Hyperparameters of the family's first trial."""
-    space: dict[str, Any]
-    """What is searched, a key a hyperparameter: ``{low = 16, high = 128, log = true}`` or a list of choices."""
-    fixed: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Hyperparameters that every trial of the family has."""
-
-    def family(self, name: str) -> Family:
-        """The family as the study takes it."""
-        return Family(name, space_from_toml(self.space, f"[sweep.families.{name}.space]"), self.defaults)
-
-    def learner(self, name: str, params: Mapping[str, Any]) -> Learner | FunnelLearner:
-        """The learner of one trial; ``__`` in a key leads into a table of hyperparameters."""
-        table: dict[str, Any] = {}
-        for key, value in {**self.fixed, **params}.items():
-            head, _, tail = key.partition("__")
-            if tail:
-                table.setdefault(head, {})[tail] = value
-            else:
-                table[head] = value
-        return learner_of(name, table)
-
-
-@dataclass(frozen=True)
 class SweepConfig:
     """The study over model families, each trial a walk-forward over the last days."""
 
@@ -105,7 +76,7 @@ class SweepConfig:
     """Trials in all, the families' defaults among them."""
     days: int = 7
     """The last days of the month, each scored by a model that knows only what came before it."""
-    families: dict[str, SweepFamily] = field(default_factory=dict[str, SweepFamily])
+    families: dict[str, SearchedFamily] = field(default_factory=dict[str, SearchedFamily])
     """The families searched, by their names in the catalogue."""
 
 
@@ -143,7 +114,7 @@ class JobConfig:
         for model in self.models.values():
             model.learner()
         for name, family in self.sweep.families.items():
-            family.family(name)
+            family.family(name, "sweep.families")
             family.learner(name, family.defaults)
         if self.lift.warm_up_days + self.lift.days + self.sweep.days >= self.world.days:
             raise ConfigError(
@@ -164,12 +135,3 @@ def read_config(path: Path) -> JobConfig:
 def packaged(name: str) -> Path:
     """A configuration that the package brings, for instance ``demo.toml``."""
     return Path(str(files("beautyrec") / "configs" / name))
-
-
-def learner_of(family: str, params: Mapping[str, Any]) -> Learner | FunnelLearner:
-    """The learner of a family by its name in TOML.
-
-    Raises:
-        ConfigError: an unknown family or hyperparameter; says which there are.
-    """
-    return funnel_learner(family, params) if is_funnel(family) else learner(family, params)

@@ -21,6 +21,7 @@ from beautyrec.engine import Engine
 from beautyrec.features.family import first_family, scenes_of
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.jobs.config import JobConfig
+from beautyrec.jobs.month_config import MonthConfig
 from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.world import World
 from beautyrec.types import Progress
@@ -74,7 +75,7 @@ def source_of(*, real: bool) -> str:
     return REAL if real else GENERATED
 
 
-def read_purchases(folder: Path | None, config: JobConfig) -> Purchases:
+def read_purchases(folder: Path | None, config: JobConfig | MonthConfig) -> Purchases:
     """The real purchases below ``folder``, or generated ones where there is no such folder or nothing in it.
 
     Raises:
@@ -128,7 +129,7 @@ class Shop:
         return known_rows(self.log, self.rows, cutoff)
 
 
-def build_world(purchases: Purchases, config: JobConfig, on_progress: Progress | None = None) -> World:
+def build_world(purchases: Purchases, config: JobConfig | MonthConfig, on_progress: Progress | None = None) -> World:
     """The simulated month around these purchases."""
     return World.build(purchases.events, purchases.items, config.world, seed=config.seed, on_progress=on_progress)
 

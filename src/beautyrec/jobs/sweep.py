@@ -105,7 +105,7 @@ def sweep(
             "protocol": f"walk-forward over the last {config.sweep.days} days, {METRIC} by {ESTIMATOR}",
         },
     )
-    families = [family.family(name) for name, family in config.sweep.families.items()]
+    families = [family.family(name, "sweep.families") for name, family in config.sweep.families.items()]
     return run_study(study, families, walk, tracker, on_progress), tracker
 
 

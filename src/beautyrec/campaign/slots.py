@@ -1,0 +1,304 @@
+"""The trials of a campaign in an Optuna storage that any number of processes share: planned, claimed, ended.
+
+One process plans; any claims. A trial counts once its result is kept. A worker that dies leaves its trial claimed; it is
+closed and planned again under its number, so that numbers stay complete and none counts twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from beautyrec.campaign.journal import quiet
+from beautyrec.campaign.month_trial import COMPLETE, FAILED, Result, Task, Trial, result_from, task_from
+from beautyrec.campaign.samplers import optuna
+from beautyrec.campaign.space import Choice, Family, Int, Range
+from beautyrec.errors import ConfigError
+
+TASK, RESULT, WORKER, ALIVE, LOST = "task", "result", "worker", "alive", "lost"
+
+
+class FileLock:
+    """The lock of a journal file. The system frees it when its holder dies, however that comes about.
+
+    Who takes it cuts off a last line that a killed process did not finish.
+
+    Args:
+        path: of the journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: BinaryIO | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock and take it."""
+        handle = self._path.with_name(self._path.name + ".lock").open("ab")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        self._handle = handle
+        _mend(self._path)
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+
+def me() -> str:
+    """This process, as ``host:pid:when it began``."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}"
+
+
+def may_live(worker: str) -> bool | None:
+    """Whether a worker's process is there; None where it runs on another machine and cannot be seen."""
+    host, pid, began = worker.rsplit(":", 2)
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _began(int(pid)) == began
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """The trials of one campaign.
+
+    Args:
+        study: of Optuna.
+        families: with the whole space of each.
+        objectives: what each trial gives a value of.
+    """
+
+    study: Any
+    families: Mapping[str, Family]
+    objectives: tuple[str, ...]
+
+    @classmethod
+    def open(cls, storage: str | Path, name: str, families: Mapping[str, Family], objectives: Sequence[str]) -> Slots:
+        """Those in a journal file, or behind the address of a database; made where they are absent.
+
+        Args:
+            storage: the path of a journal file, or an address such as ``postgresql://user@host/database``.
+            name: of the campaign in the storage.
+            families: by name.
+            objectives: by name.
+
+        Raises:
+            ConfigError: the storage cannot be used.
+        """
+        module = optuna()
+        with quiet(module):
+            try:
+                study = module.create_study(
+                    storage=_storage(module, storage),
+                    study_name=name,
+                    directions=["maximize"] * len(objectives),
+                    load_if_exists=True,
+                )
+            except (ValueError, KeyError, TypeError, OSError, ImportError) as error:
+                raise ConfigError(f"month: '{storage}' cannot be used as the storage of trials: {error}.") from None
+        return cls(study, families, tuple(objectives))
+
+    def trials(self) -> list[Trial]:
+        """All that were planned, by number."""
+        found = [
+            Trial(
+                task_from(trial.user_attrs[TASK]),
+                result_from(trial.user_attrs[RESULT]) if RESULT in trial.user_attrs else None,
+            )
+            for trial in self._all()
+        ]
+        return sorted(found, key=lambda trial: trial.number)
+
+    def plan(self, tasks: Sequence[Task]) -> None:
+        """Put tasks up to be claimed; those whose number is there already are left as they are. Only one process plans."""
+        there = {trial.user_attrs[TASK]["number"] for trial in self._all()}
+        for task in tasks:
+            if task.number not in there:
+                self._put(task)
+                there.add(task.number)
+
+    def claim(self, worker: str) -> tuple[int, Task] | None:
+        """A task that no other worker has, with the id to end it by; None where none waits."""
+        module = optuna()
+        waiting = self.study.get_trials(deepcopy=False, states=(module.trial.TrialState.WAITING,))
+        for trial in sorted(waiting, key=lambda one: int(one.user_attrs[TASK]["number"])):
+            try:
+                mine = self._storage.set_trial_state_values(trial._trial_id, module.trial.TrialState.RUNNING)
+            except RuntimeError:  # another worker has ended it meanwhile
+                continue
+            if mine:
+                self._storage.set_trial_user_attr(trial._trial_id, WORKER, worker)
+                self.beat(trial._trial_id)
+                return trial._trial_id, task_from(trial.user_attrs[TASK])
+        return None
+
+    def beat(self, trial_id: int) -> None:
+        """Say that the trial is being worked on."""
+        self._storage.set_trial_user_attr(trial_id, ALIVE, time.time())
+
+    def end(self, trial_id: int, result: Result) -> bool:
+        """Keep a result and end the trial; false where it was taken from its worker meanwhile, and nothing is kept."""
+        try:
+            self._storage.set_trial_user_attr(trial_id, RESULT, asdict(result))
+            self._close(trial_id, result)
+        except RuntimeError:
+            return False
+        return True
+
+    def lose(self, trial_id: int) -> None:
+        """Give a claimed trial up, as if its worker had died."""
+        self._storage.set_trial_user_attr(trial_id, LOST, True)
+        self._storage.set_trial_state_values(trial_id, optuna().trial.TrialState.FAIL)
+
+    def reap(self, patience: float, retries: int) -> list[int]:
+        """Take the trials of dead workers from them, and put them up again; the numbers of these trials.
+
+        Args:
+            patience: seconds without a sign of life after which a worker that cannot be seen is taken for dead.
+            retries: how often a trial is put up again; then it counts as failed.
+        """
+        lost = []
+        for trial in self.study.get_trials(deepcopy=False, states=(optuna().trial.TrialState.RUNNING,)):
+            marks = trial.user_attrs
+            if RESULT in marks:
+                if may_live(marks[WORKER]) is False:
+                    self._close(trial._trial_id, result_from(marks[RESULT]))
+                continue
+            if _alive(trial, patience):
+                continue
+            task = task_from(marks[TASK])
+            times = sum(other.user_attrs[TASK]["number"] == task.number for other in self._all(lost=True))
+            if times > retries:
+                reason = f"its worker died {times} times, the last one was {marks.get(WORKER, 'unknown')}"
+                self.end(trial._trial_id, Result(FAILED, reason=reason, ended_ms=time.time_ns() // 1_000_000))
+                continue
+            lost.append(task.number)
+            self.lose(trial._trial_id)
+        self.plan([task_from(marks[TASK]) for marks in self._orphans()])
+        return lost
+
+    @property
+    def _storage(self) -> Any:
+        return self.study._storage
+
+    def _orphans(self) -> list[dict[str, Any]]:
+        """Marks of lost trials whose number no other trial has."""
+        held = {trial.user_attrs[TASK]["number"] for trial in self._all()}
+        lost = (trial.user_attrs for trial in self._all(lost=True) if LOST in trial.user_attrs)
+        return [marks for marks in lost if marks[TASK]["number"] not in held]
+
+    def _all(self, *, lost: bool = False) -> Iterator[Any]:
+        return (
+            trial
+            for trial in self.study.get_trials(deepcopy=False)
+            if TASK in trial.user_attrs and (lost or LOST not in trial.user_attrs)
+        )
+
+    def _put(self, task: Task) -> None:
+        module = optuna()
+        family = self.families[task.family]
+        names = module.distributions.CategoricalDistribution(list(self.families))
+        trial = module.trial.create_trial(
+            state=module.trial.TrialState.WAITING,
+            params={"family": task.family, **{f"{task.family}.{key}": value for key, value in task.params.items()}},
+            distributions={"family": names, **distributions(task.family, family.space, task.params)},
+            user_attrs={TASK: asdict(task)},
+        )
+        self.study.add_trial(trial)
+
+    def _close(self, trial_id: int, result: Result) -> None:
+        state = optuna().trial.TrialState
+        if result.state == COMPLETE:
+            values = [float(result.values[name]) for name in self.objectives]
+            self._storage.set_trial_state_values(trial_id, state.COMPLETE, values)
+        else:
+            self._storage.set_trial_state_values(trial_id, state.FAIL if result.state == FAILED else state.PRUNED)
+
+
+def distributions(family: str, space: Mapping[str, Range], keys: Iterable[str]) -> dict[str, Any]:
+    """The ranges of ``keys`` as Optuna has them, as ``family.key``."""
+    module = optuna().distributions
+
+    def of(values: Any) -> Any:
+        if isinstance(values, Choice):
+            return module.CategoricalDistribution(list(values.options))
+        kind = module.IntDistribution if isinstance(values, Int) else module.FloatDistribution
+        return kind(values.low, values.high, log=values.log)
+
+    return {f"{family}.{key}": of(space[key]) for key in keys}
+
+
+@contextmanager
+def owner(path: Path) -> Iterator[None]:
+    """Hold a campaign for this process; the system lets go of it whatever way the process ends.
+
+    Raises:
+        ConfigError: another process runs it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"'{path.parent}': another process runs this campaign. Wait for it, or join with --worker."
+            ) from None
+        yield
+
+
+def _storage(module: Any, storage: str | Path) -> Any:
+    if "://" in str(storage):
+        return str(storage)
+    path = Path(storage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = module.storages.journal
+    return module.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=FileLock(path)))
+
+
+def _alive(trial: Any, patience: float) -> bool:
+    marks = trial.user_attrs
+    if WORKER not in marks:  # killed between its two writes, or just about to make the second
+        began = trial.datetime_start
+        return began is not None and time.time() - began.timestamp() < 5
+    living = may_live(marks[WORKER])
+    return time.time() - float(marks.get(ALIVE, 0.0)) < patience if living is None else living
+
+
+def _began(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty where it is dead or the system does not tell."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else rest[18]
+
+
+def _mend(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb+") as handle:
+        end = handle.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 4096)
+            handle.seek(start)
+            place = handle.read(end - start).rfind(b"\n")
+            if place >= 0 or start == 0:
+                keep = start + place + 1
+                if keep < handle.seek(0, os.SEEK_END):
+                    handle.truncate(keep)
+                return
+            end = start
