@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from beautyrec.selection import columns
 from beautyrec.selection.asked import after_commission, check_named, checked_attention, counts, limits_of, sureness
 from beautyrec.selection.candidates import sellable
 from beautyrec.selection.columns import Choice
-from beautyrec.selection.limits import codes_of, find_clash
+from beautyrec.selection.limits import Limit, codes_of, find_clash
 from beautyrec.selection.line_up_config import LineUpConfig
 from beautyrec.selection.placing import held_apart
 from beautyrec.selection.relaxation import Problem
@@ -137,21 +137,23 @@ def line_up(
         )
     names, open_ = openings(rows, clock, config, pinned or {})
     kinds = Kinds.of(attention, names, open_)
-    problem = _problem(rows, audience, config, kinds)
+    limits = limits_of(rows, len(clock), float((clock.end - clock.start).max()), config)
+    problem = _problem(rows, audience, config, (kinds, limits))
     placed, bound = _placed(problem, kinds, config, codes_of(rows["category"]), left_out)
     return _result(rows, placed, (problem, kinds, bound), (audience, attention, clock, config), left_out)
 
 
-def _problem(rows: pd.DataFrame, audience: float, config: LineUpConfig, kinds: Kinds) -> Problem:
+def _problem(
+    rows: pd.DataFrame, audience: float, config: LineUpConfig, asked: tuple[Kinds, Sequence[Limit]]
+) -> Problem:
+    kinds, limits = asked
     rate = (rows["ctr"] * rows["cvr"]).to_numpy(np.float64)
     rate = cautious(rate, sureness(rows), config.risk, config.quantile)
     orders = capped_orders(rate[:, None] * audience * kinds.attention, rows["stock"].to_numpy(np.float64)[:, None])
     value = np.where(kinds.places.open, orders * config.goal.of_an_order(rows)[:, None], -np.inf)
-    slots = len(kinds.of_slot)
     if config.nest not in rows:
         raise ConfigError(f"line-up: nest is '{config.nest}', which is no column of the candidates: {list(rows)}.")
-    kept = kept_shares(config.substitution, min(_RANKS, slots))
-    limits = limits_of(rows, slots, config.minutes / slots, config)
+    kept = kept_shares(config.substitution, min(_RANKS, len(kinds.of_slot)))
     return Problem(value, kinds.places.size, limits, codes_of(rows[config.nest]), kept)
 
 
