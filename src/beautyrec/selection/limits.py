@@ -244,7 +244,7 @@ def mixed_integer(
     low: FloatArray,
     high: FloatArray,
     *,
-    upper: float = 1.0,
+    upper: float | FloatArray = 1.0,
     gap: float = 0.0,
     seconds: float = 60.0,
 ) -> Any:
