@@ -14,6 +14,7 @@ from beautyrec.evaluation.examination import ExaminationCurve
 from beautyrec.features.builder import AS_OF
 from beautyrec.jobs.shop import Shop, open_shop
 from beautyrec.models.funnel import Funnel
+from beautyrec.selection.candidates import reasons
 from beautyrec.selection.dimension_values import dimension_values
 from beautyrec.selection.limits import Quota, codes_of
 from beautyrec.selection.line_up import LineUpConfig
@@ -83,13 +84,15 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
     learnt = attention(shop, size.requests, rng)
     true = shop.world.response.attention / shop.world.response.attention.mean()
     held = shop.log.engine.frame(shop.log.rooms.order_by(schema.STARTS_AT)).drop_duplicates(schema.SCENE, keep="last")
-    clock = SCRIPT.clock(MINUTES)
+    clock, expected = SCRIPT.clock(MINUTES), []
     place = np.arange(len(clock)) % config.slate_size
+    hours = rng.integers(12, 23, len(held))
     for number in range(count):
-        room = held.iloc[number % len(held)]
-        starts_at = end + pd.Timedelta(hours=int(rng.integers(12, 23)))
-        rates = expectations(shop, model, room, starts_at, size.viewers, rng)
-        raw = table.assign(**rates).assign(sureness=np.inf)
+        kind = number % len(held)
+        room, starts_at = held.iloc[kind], end + pd.Timedelta(hours=int(hours[kind]))
+        if number < len(held):
+            expected.append(expectations(shop, model, room, starts_at, size.viewers, rng))
+        raw = table.assign(**expected[kind]).assign(sureness=np.inf)
         with_evidence = shrink(*clicks.reindex(table["item_id"]).fillna(0.0).to_numpy().T[:2], clicks.attrs["spread"])
         sold = shrink(*orders.reindex(table["item_id"]).fillna(0.0).to_numpy().T[:2], orders.attrs["spread"])
         both = with_evidence * sold
@@ -188,8 +191,8 @@ def attention(shop: Shop, requests: int, rng: np.random.Generator) -> np.ndarray
 def asked(candidates: pd.DataFrame, rng: np.random.Generator) -> LineUpConfig:
     """All kinds of constraints at once."""
     middle = float(candidates["price"].median())
-    sold = candidates.dropna(subset=["ctr", "cvr"])
-    ids = rng.choice(sold["item_id"].to_numpy(), 43, replace=False).tolist()
+    sold = candidates.loc[reasons(candidates) == "", "item_id"]
+    ids = rng.choice(sold.to_numpy(), 43, replace=False).tolist()
     return LineUpConfig(
         minutes=MINUTES,
         per_category=6,
@@ -232,7 +235,7 @@ def greedy(room: Room, score: pd.Series) -> pd.Series:
     for i in order:
         keys = [("category", category[i]), ("brand", brand[i])]
         full = any(code >= 0 and used.get((name, code), 0) >= most[name] for name, code in keys)
-        present = who[i] is not None and used.get(("presenter", who[i]), 0) >= config.presenters[who[i]].minutes
+        present = isinstance(who[i], str) and used.get(("presenter", who[i]), 0) >= config.presenters[who[i]].minutes
         if full or present or i in placed or foes.get(ids[i], set()) & set(ids[placed[placed >= 0]]):
             continue
         close = (

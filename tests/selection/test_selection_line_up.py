@@ -54,7 +54,7 @@ def value_of(order, table: pd.DataFrame, audience: float, attention: np.ndarray,
         orders = sold(audience * attention[slot] * row["ctr"] * row["cvr"], min(row["stock"], 100))
         category = row["category"] if isinstance(row["category"], str) else ("alone", place)
         worth.setdefault(category, []).append(row["margin"] * orders)
-    shares = kept_shares(substitution, 8)
+    shares = kept_shares(substitution, 4)
     return sum(
         value * shares[min(rank, len(shares) - 1)]
         for values in worth.values()

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from beautyrec.selection.limits import mixed_integer
+from beautyrec.selection.placing import windows_of
 from beautyrec.selection.relaxation import Columns, Problem, columns_of, rank_rows, reduced, relax
 from beautyrec.types import BoolArray, IntArray
 
 _FIRST = 150
-_WIDTH = 2e-3
+_WIDTHS = (2e-4, 1e-3, 3e-3)
+"""How much worse than free a variable may be to be looked at first, as shares of the bound."""
 _SMALL = 4000
 """So many variables are decided all at once, without leaving any out."""
 
@@ -52,17 +54,18 @@ def choose(problem: Problem, gap: float, seconds: float) -> Choice | None:
     if prices.short > 1e-6:
         return None
     left, everything = reduced(problem, prices), np.isfinite(problem.value)
+    best: Choice | None = None
     small = everything.sum() * len(problem.kept) <= _SMALL
-    width = max(gap, _WIDTH) * abs(prices.bound)
-    first = everything if small else everything & (left >= -width)
-    best = whole(problem, first, gap / 2, 0.5 * (seconds - (time.monotonic() - start)))
-    if best is not None:
-        bound = min(prices.bound, best.bound) if small else prices.bound
-        best = replace(best, bound=max(bound, best.value))
-        if small or best.bound - best.value <= gap * abs(best.bound):
-            return best
-    second = everything if best is None else everything & (left >= -(best.bound - best.value) * (1 + 1e-6))
-    found = whole(problem, second, gap / 2, seconds - (time.monotonic() - start))
+    for width in () if small else _WIDTHS:
+        near = everything & (left >= -width * abs(prices.bound))
+        remaining = seconds - (time.monotonic() - start)
+        found = whole(problem, near, gap / 2, remaining / 3)
+        if found is not None and (best is None or found.value > best.value):
+            best = replace(found, bound=max(prices.bound, found.value))
+            if best.bound - best.value <= gap * abs(best.bound):
+                return best
+    rest = everything if best is None else everything & (left >= -(best.bound - best.value) * (1 + 1e-6))
+    found = whole(problem, rest, gap / 2, seconds - (time.monotonic() - start))
     if found is None:
         return best
     if best is not None and best.value > found.value:
@@ -135,11 +138,6 @@ def _window_rows(columns: Columns, codes: IntArray, distance: int, *, slots: int
     """Rows that hold at most one product of each code: every ``distance`` slots in a row."""
     from scipy.sparse import csr_array
 
-    code = codes[columns.product]
-    there = np.flatnonzero(code >= 0)
-    first = columns.kind[there, None] - np.arange(distance)  # [n, distance] windows that hold the slot, by their start
-    inside = (first >= 0) & (first <= max(slots - distance, 0))
-    key = code[there, None] * slots + first
-    rows, row = np.unique(key[inside], return_inverse=True)
-    column = np.broadcast_to(there[:, None], first.shape)[inside]
-    return csr_array((np.ones(len(row)), (row, column)), shape=(len(rows), len(code)))
+    key, column = windows_of(codes[columns.product], columns.kind, distance, slots)
+    rows, row = np.unique(key, return_inverse=True)
+    return csr_array((np.ones(len(row)), (row, column)), shape=(len(rows), len(columns.product)))

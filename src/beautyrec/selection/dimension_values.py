@@ -50,7 +50,8 @@ def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object,
 
     Returns:
         ``item_id, title, brand, category, price, stock``; the dimensions ``heat, trend, margin, feedback, return_rate,
-        price_position, stock_cover, novelty, pctcvr``; the evidence ``impressions, ratings``.
+        price_position, stock_cover, novelty, pctcvr``; ``ctr`` and ``cvr``, which make up the last; the evidence
+        ``impressions, ratings``.
     """
     frame = log.engine.frame
     items = frame(log.items.select(ITEM_ID, TITLE, BRAND, CATEGORY, PRICE).order_by(ITEM_ID))
@@ -75,7 +76,8 @@ def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object,
         & (log.events[AVAILABLE_AT] >= as_of - pd.Timedelta(days=_DAYS))
     )
     shown = frame(events.group_by(ITEM_ID).aggregate(n=events.count())).set_index(ITEM_ID)["n"]
-    rate = found["item_ctr"] * found["item_cvr"] if pctcvr is None else table[ITEM_ID].map(pctcvr)
+    ctr, smoothed = found["item_ctr"], found["item_ctr"] * found["item_cvr"]
+    rate = smoothed if pctcvr is None else table[ITEM_ID].map(pctcvr).astype(np.float64)
     return pd.DataFrame(
         {
             **{name: table[name] for name in (ITEM_ID, TITLE, BRAND, CATEGORY)},
@@ -89,7 +91,9 @@ def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object,
             "price_position": found["price_in_category"],
             "stock_cover": found["stock_cover"],
             "novelty": found["item_age"].fillna(found["item_days_seen"]),
-            "pctcvr": 1000.0 * rate.astype(np.float64),
+            "pctcvr": 1000.0 * rate,
+            "ctr": ctr,
+            "cvr": (rate / ctr).clip(upper=1.0),
             "impressions": table[ITEM_ID].map(shown).fillna(0.0).astype(np.float64),
             "ratings": found["item_ratings"],
         }

@@ -18,7 +18,7 @@ from beautyrec.selection.candidates import sellable
 from beautyrec.selection.columns import Choice
 from beautyrec.selection.limits import Limit, codes_of, find_clash
 from beautyrec.selection.line_up_config import LineUpConfig
-from beautyrec.selection.placing import held_apart
+from beautyrec.selection.placing import held_apart, moved_apart
 from beautyrec.selection.relaxation import Problem
 from beautyrec.selection.slots import Clock, Kinds, openings
 from beautyrec.selection.worth import capped_orders, cautious, kept_shares
@@ -33,7 +33,7 @@ COLUMNS = (
 )
 """The columns of :attr:`LineUp.table`."""
 
-_RANKS = 8
+_RANKS = 4
 _WHOLE = 40_000
 
 
@@ -170,12 +170,30 @@ def _placed(
     if placed is not None:
         return placed, choice.bound
     left = config.seconds - (time.monotonic() - start)
-    return _slot_by_slot(problem, choice, kinds, (config, codes, left))
+    kept = _kept(problem.nest[choice.product], worth, problem.kept)
+    value = kept[:, None] * problem.value[choice.product][:, kinds.of_slot]
+    placed = moved_apart(choice.product, value, codes, config.spacing, seconds=left / 2)
+    if placed is not None:
+        moved = problem.value[placed, kinds.of_slot]
+        total = float((_kept(problem.nest[placed], moved, problem.kept) * moved).sum())
+        if choice.bound - total <= config.gap * abs(choice.bound):
+            return placed, choice.bound
+    left = config.seconds - (time.monotonic() - start)
+    found = _slot_by_slot(problem, choice, kinds, (config, codes, left))
+    if found is not None:
+        return found
+    if placed is not None:
+        return placed, choice.bound
+    raise InfeasibleError(
+        f"line-up: products of a category cannot be kept {config.spacing} slots apart under everything else that is asked, or "
+        f"no such line-up was found in {config.seconds:g} seconds. Lower spacing to {config.spacing - 1}, or free slots that "
+        "heroes, prices or presenters bind."
+    )
 
 
 def _slot_by_slot(
     problem: Problem, choice: Choice, kinds: Kinds, rest: tuple[LineUpConfig, IntArray, float]
-) -> tuple[IntArray, float]:
+) -> tuple[IntArray, float] | None:
     """The same with a variable for each product and single slot, for when the chosen products cannot be held apart."""
     config, codes, seconds = rest
     slots = len(kinds.of_slot)
@@ -192,10 +210,7 @@ def _slot_by_slot(
         if found is not None:
             bound = min(choice.bound, found.bound) if products is None else choice.bound
             return found.product[np.argsort(found.kind)], max(bound, found.value)
-    raise InfeasibleError(
-        f"line-up: products of a category cannot be kept {config.spacing} slots apart under everything else that is asked. "
-        f"Lower spacing to {config.spacing - 1}, or free slots that heroes, prices or presenters bind."
-    )
+    return None
 
 
 def _explained(problem: Problem, kinds: Kinds, left_out: Mapping[str, int]) -> InfeasibleError:

@@ -83,7 +83,8 @@ class LineUpConfig:
     goal: Goal = field(default_factory=Goal)
     """What there shall be most of."""
     substitution: float = 0.0
-    """How much products of a nest take from each other, 0 to 1; see :func:`beautyrec.selection.worth.kept_shares`."""
+    """How much products of a nest take from each other, 0 to 1; see :func:`beautyrec.selection.worth.kept_shares`. All
+    after the fourth of a nest keep as much as that."""
     nest: str = "category"
     """The column whose equal values make products substitutes."""
     risk: float = 0.0

@@ -40,21 +40,36 @@ def held_apart(
     product: IntArray, kind: IntArray, slot_kind: IntArray, worth: FloatArray, codes: IntArray, distance: int
 ) -> IntArray | None:
     """As :func:`in_order`, products of the same code ``distance`` slots apart; None where that cannot be."""
-    from scipy.sparse import csr_array, vstack
-
     placed = in_order(product, kind, slot_kind, worth)
     if apart(placed, codes, distance):
         return placed
+    value = np.where(kind[:, None] == slot_kind[None, :], 0.0, -np.inf)
+    return moved_apart(product, value, codes, distance, seconds=5.0)
+
+
+def moved_apart(
+    product: IntArray, value: FloatArray, codes: IntArray, distance: int, *, seconds: float
+) -> IntArray | None:
+    """[T] the product of each slot, of most value, with products of the same code ``distance`` slots apart.
+
+    Args:
+        product: [T] products, all of which are placed.
+        value: [T, T] of each product in each slot; -inf where it may not stand.
+        codes: [N] of all products; -1 is never held apart.
+        distance: slots from one to the next.
+        seconds: when to stop.
+
+    Returns:
+        None where there is no such order, or none was found in time.
+    """
+    from scipy.sparse import csr_array, vstack
+
     slots = len(product)
-    at, slot = np.nonzero(kind[:, None] == slot_kind[None, :])
+    at, slot = np.nonzero(np.isfinite(value))
     n = len(at)
     each, ones = np.arange(n), np.ones(n)
-    code = codes[product][at]
-    there = np.flatnonzero(code >= 0)
-    first = slot[there, None] - np.arange(distance)
-    inside = (first >= 0) & (first <= max(slots - distance, 0))
-    rows, row = np.unique((code[there, None] * slots + first)[inside], return_inverse=True)
-    column = np.broadcast_to(there[:, None], first.shape)[inside]
+    key, column = windows_of(codes[product][at], slot, distance, slots)
+    rows, row = np.unique(key, return_inverse=True)
     matrix = vstack(
         [
             csr_array((ones, (at, each)), shape=(slots, n)),
@@ -64,11 +79,28 @@ def held_apart(
         format="csr",
     )
     low = np.concatenate([np.ones(2 * slots), np.zeros(len(rows))])
-    early = worth / max(float(np.abs(worth).max(initial=0.0)), 1e-12)
-    result = mixed_integer(early[at] * slot / slots, matrix, low, np.ones(len(low)), gap=0.05, seconds=5.0)
+    result = mixed_integer(-value[at, slot], matrix, low, np.ones(len(low)), gap=1e-4, seconds=seconds)
     if result.x is None:
         return None
-    placed = np.empty_like(product)
-    taken = result.x > 0.5
+    placed, taken = np.empty_like(product), result.x > 0.5
     placed[slot[taken]] = product[at[taken]]
     return placed
+
+
+def windows_of(code: IntArray, slot: IntArray, distance: int, slots: int) -> tuple[IntArray, IntArray]:
+    """For each variable of a product in a slot, the windows of ``distance`` slots that hold it.
+
+    Args:
+        code: [n] of the variables' products; those of -1 are in no window.
+        slot: [n] from 0.
+        distance: length of the windows.
+        slots: of the room.
+
+    Returns:
+        A number for each pair of code and window, and the variable in it, entry by entry.
+    """
+    there = np.flatnonzero(code >= 0)
+    first = slot[there, None] - np.arange(distance)
+    inside = (first >= 0) & (first <= max(slots - distance, 0))
+    key = (code[there, None] * slots + first)[inside]
+    return key, np.broadcast_to(there[:, None], first.shape)[inside]
