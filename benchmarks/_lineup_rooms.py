@@ -207,7 +207,7 @@ def asked(candidates: pd.DataFrame, rng: np.random.Generator) -> LineUpConfig:
         substitution=0.2,
         risk=0.3,
         gap=0.005,
-        seconds=10.0,
+        seconds=120.0,
     )
 
 

@@ -27,6 +27,7 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from beautyrec.errors import InfeasibleError
+from beautyrec.selection.candidates import reasons
 from beautyrec.selection.check import broken
 from beautyrec.selection.limits import Quota
 from beautyrec.selection.line_up import LineUpConfig, line_up
@@ -38,9 +39,11 @@ from benchmarks import _harness
 from benchmarks._lineup_rooms import Room, Size, greedy, rooms
 
 WORLDS, ROOMS_A_WORLD = 5, 10
-FULL = Size(days=30, live_items=5300, viewers_per_day=3000.0, viewers=8, requests=8000)
+FULL = Size(days=20, live_items=5300, viewers_per_day=2000.0, viewers=5, requests=4000)
 QUICK = Size(days=9, live_items=600, viewers_per_day=1500.0, viewers=4, requests=2000)
 CASES, QUICK_CASES = 1000, 15
+RAW_EVERY = 5
+"""Every so-many-th room is also planned without shrinkage and caution."""
 
 
 def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any]]:
@@ -48,7 +51,11 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
         count, size = (3, QUICK) if quick else (ROOMS_A_WORLD, FULL)
         worlds = [seed + number for number in range(1 if quick else WORLDS)]
         table = pd.DataFrame(
-            [one_room(room) | {"world": world} for world in worlds for room in rooms(world, count, size)]
+            [
+                one_room(room, raw=number % RAW_EVERY == 0) | {"world": world}
+                for world in worlds
+                for number, room in enumerate(rooms(world, count, size))
+            ]
         )
         kept, cases, sums = planned_again(seed, QUICK_CASES if quick else CASES)
     notes = {
@@ -62,7 +69,9 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
     aim, least = (0.0, -1.0) if quick else (0.15, 0.0)
     true, expected = (gains(table, kind) for kind in ("true", "expected"))
     checks = [
-        _harness.at_most("seconds to a proven line-up, slowest room", table["seconds"].max(), "s", bound),
+        _harness.at_most(
+            "a proven line-up, slowest room", table["processor_seconds"].max(), "processor s, one thread", bound
+        ),
         _harness.at_most("gap to the bound, widest room", table["gap"].max(), "of the bound", 0.01),
         _harness.at_most("constraints broken", table["broken"].sum(), "in all line-ups", 0),
         _harness.at_least("true margin above greedy by score", true["score"][0], interval(true["score"]), aim),
@@ -80,40 +89,48 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
     notes["true_over_expected_without_shrinkage_and_caution"] = round(ratio(table, "true_raw", "expected_raw"), 4)
     notes["gains"] = {
         kind: {name: [round(v, 4) for v in gain] for name, gain in values.items()}
-        for kind, values in (("true", true), ("expected", expected))
+        for kind, values in (
+            ("true", true),
+            ("expected", expected),
+            ("true, no substitution", gains(table, "true_without_substitution")),
+        )
     }
     return checks, notes
 
 
-def one_room(room: Room) -> dict[str, float]:
-    start = time.perf_counter()
+def one_room(room: Room, *, raw: bool) -> dict[str, float]:
+    start, worked = time.perf_counter(), time.process_time()
     plan = line_up(room.candidates, room.exposures, room.config, room.attention, clock=room.clock)
-    seconds = time.perf_counter() - start
-    raw = line_up(room.raw, room.exposures, replace(room.config, risk=0.0), room.attention, clock=room.clock)
+    seconds, processor = time.perf_counter() - start, time.process_time() - worked
     rows = room.candidates
-    rate = rows["ctr"] * rows["cvr"]
     row = {
         "seconds": seconds,
+        "processor_seconds": processor,
         "gap": plan.gap,
         "candidates": float(plan.considered),
         "slots": float(len(plan.table)),
         "broken": float(len(broken(plan.table, rows, room.config))),
         "expected": plan.expected_margin,
         "true": room.true_margin(plan.table["item_id"], plan.table["kept"].to_numpy()),
-        "true_independent": room.true_margin(plan.table["item_id"]),
-        "expected_raw": raw.expected_margin,
-        "true_raw": room.true_margin(raw.table["item_id"], raw.table["kept"].to_numpy()),
+        "true_without_substitution": room.true_margin(plan.table["item_id"]),
+        "expected_raw": np.nan,
+        "true_raw": np.nan,
     }
-    scores = {"score": rate, "total": rows["total"], "margin": rate * rows["margin"]}
+    if raw:
+        bold = line_up(room.raw, room.exposures, replace(room.config, risk=0.0), room.attention, clock=room.clock)
+        row["expected_raw"] = bold.expected_margin
+        row["true_raw"] = room.true_margin(bold.table["item_id"], bold.table["kept"].to_numpy())
+    rate = (rows["ctr"] * rows["cvr"]).where(reasons(rows) == "")
+    scores = {"score": rate, "total": rows["total"].where(rate.notna()), "margin": rate * rows["margin"]}
     for name, score in scores.items():
         items = greedy(room, score.fillna(-np.inf))
-        fixed = line_up(
-            rows, room.exposures, _bare(room.config), room.attention, clock=room.clock, pinned=dict(enumerate(items))
-        )
+        chosen = rows[rows["item_id"].isin(items)]
+        there = dict(enumerate(items))
+        fixed = line_up(chosen, room.exposures, _bare(room.config), room.attention, clock=room.clock, pinned=there)
         row["broken"] += len(broken(fixed.table, rows, room.config))
         row[f"expected_{name}"] = fixed.expected_margin
         row[f"true_{name}"] = room.true_margin(items, fixed.table["kept"].to_numpy())
-        row[f"true_independent_{name}"] = room.true_margin(items)
+        row[f"true_without_substitution_{name}"] = room.true_margin(items)
     return row
 
 
