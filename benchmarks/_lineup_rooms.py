@@ -21,7 +21,7 @@ from beautyrec.selection.line_up import LineUpConfig
 from beautyrec.selection.line_up_config import Presenter, PriceStep
 from beautyrec.selection.scorecard import Scorecard
 from beautyrec.selection.script import Script
-from beautyrec.selection.shrink import shrink, spread_of
+from beautyrec.selection.shrink import Shrinkage, fit_shrinkage
 from beautyrec.selection.slots import Clock, openings
 from beautyrec.selection.worth import capped_orders
 from beautyrec.simulate.catalogue import synthetic_purchases
@@ -64,6 +64,15 @@ class Room:
         stock = self.candidates.set_index("item_id")["stock"].reindex(items).to_numpy()
         return kept * capped_orders(self.exposures * self.true_attention * demand.reindex(items).to_numpy(), stock)
 
+    def promise(self, candidates: pd.DataFrame) -> float:
+        """True over expected margin of all candidates alike, each in a middling slot: how far the level is off."""
+        rows = candidates[reasons(candidates) == ""]
+        items, demand = rows["item_id"], self.exposures * rows["ctr"] * rows["cvr"]
+        true = self.shop.world.expected_demand(self.plan, pd.Index(items))[schema.ORDER].to_numpy()
+        orders = (capped_orders(asked, rows["stock"]) for asked in (self.exposures * true, demand))
+        found, expected = (float((each * rows["margin"]).sum()) for each in orders)
+        return found / expected
+
     def true_margin(self, items: pd.Series, kept: np.ndarray | float = 1.0) -> float:
         margin = self.candidates.set_index("item_id")["margin"].reindex(items).to_numpy()
         return float((self.true_orders(items, np.broadcast_to(kept, len(items))) * margin).sum())
@@ -79,8 +88,12 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
     known = known[known[schema.TS] >= shop.day(5)]
     funnel = Funnel()
     model = funnel.fit(known, features=shop.features.names, seed=seed)
-    clicks, orders = evidence(known.join(model.predict(known)), funnel.calibration_share)
     table = products(shop, end, rng)
+    share = funnel.calibration_share
+    later = known[known[schema.TS] >= known[schema.TS].quantile(1 - share)]
+    worth = table.set_index("item_id")["margin"]
+    shrinkage = later_says(later.join(model.predict(later)), worth)
+    seen = known[schema.ITEM_ID].value_counts()
     learnt = attention(shop, size.requests, rng)
     true = shop.world.response.attention / shop.world.response.attention.mean()
     held = shop.log.engine.frame(shop.log.rooms.order_by(schema.STARTS_AT)).drop_duplicates(schema.SCENE, keep="last")
@@ -93,13 +106,11 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
         if number < len(held):
             expected.append(expectations(shop, model, room, starts_at, size.viewers, rng))
         raw = table.assign(**expected[kind]).assign(sureness=np.inf)
-        with_evidence = shrink(*clicks.reindex(table["item_id"]).fillna(0.0).to_numpy().T[:2], clicks.attrs["spread"])
-        sold = shrink(*orders.reindex(table["item_id"]).fillna(0.0).to_numpy().T[:2], orders.attrs["spread"])
-        both = with_evidence * sold
+        few = (raw["item_id"].map(seen).fillna(0.0) < seen.median()).to_numpy()
+        drawn = shrinkage[0].apply((raw["ctr"] * raw["cvr"]).to_numpy(), raw["margin"].fillna(0.0).to_numpy())
         candidates = raw.assign(
-            ctr=(raw["ctr"] * with_evidence.ratio).clip(upper=1.0),
-            cvr=(raw["cvr"] * sold.ratio).clip(upper=1.0),
-            sureness=both.sureness,
+            cvr=np.minimum(drawn / raw["ctr"], 1.0),
+            sureness=np.where(few, shrinkage[1].sureness, shrinkage[2].sureness),
         )
         viewers = rng.lognormal(np.log(5000), 0.5)
         yield Room(
@@ -115,18 +126,13 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
         )
 
 
-def evidence(rows: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Expected and observed clicks, and orders, of each product; `spread` from the rows that grew no tree."""
-    later = rows[rows[schema.TS] >= rows[schema.TS].quantile(1 - share)]
-    found = []
-    for chance, happened, where in (("ctr", schema.CLICKED, None), ("cvr", schema.ORDERED, schema.CLICKED)):
-        sums = []
-        for part in (rows, later):
-            part = part if where is None else part[part[where]]
-            sums.append(part.groupby(schema.ITEM_ID)[[chance, happened]].sum().astype(np.float64))
-        sums[0].attrs["spread"] = spread_of(*sums[1].to_numpy().T)
-        found.append(sums[0])
-    return found[0], found[1]
+def later_says(rows: pd.DataFrame, worth: pd.Series) -> list[Shrinkage]:
+    """How orders of products hold to their predictions in rows that grew no tree: of all, the half seldom shown, the others."""
+    sums = rows.assign(shown=1.0, ordered=rows[schema.ORDERED].astype(np.float64)).groupby(schema.ITEM_ID)
+    table = sums[["ctcvr", "ordered", "shown"]].sum()
+    table = table.assign(worth=worth.reindex(table.index).fillna(0.0))
+    few = (table["shown"] < table["shown"].median()).to_numpy()
+    return [fit_shrinkage(*(part[name].to_numpy() for name in part)) for part in (table, table[few], table[~few])]
 
 
 def products(shop: Shop, end: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
@@ -157,7 +163,11 @@ def expectations(
 ) -> dict[str, np.ndarray]:
     """Each product's chance of a click at a middling position, and of an order after it, over some viewers of the month."""
     live = shop.world.catalogue.live.ids
-    who = rng.choice(np.unique(shop.slates.user_id), viewers, replace=False)
+    scene = shop.log.engine.frame(shop.log.rooms.filter(shop.log.rooms[schema.SCENE] == room[schema.SCENE]))[
+        schema.ROOM_ID
+    ]
+    came = np.isin(shop.slates.room_ix, shop.slates.shelves.rooms.indices(scene))
+    who = rng.choice(shop.slates.user_id[came], viewers, replace=False)
     item, viewer = np.repeat(np.arange(len(live)), viewers), np.tile(np.arange(viewers), len(live))
     slate = shop.world.config.slate_size
     keys = pd.DataFrame(
@@ -165,7 +175,7 @@ def expectations(
             schema.USER_ID: who[viewer],
             schema.ITEM_ID: live[item],
             schema.ROOM_ID: room[schema.ROOM_ID],
-            schema.POSITION: 1 + viewer % slate,
+            schema.POSITION: 1 + viewer * slate // viewers,
             AS_OF: starts_at,
         }
     )

@@ -6,6 +6,10 @@ on air as candidates, all kinds of constraints. A slot stands on a screen of ten
 worth its *true* margin: what its products bring in the world, in those slots, before the viewers of the scene, held to stock.
 All line-ups of a room keep the same constraints.
 
+The models expect too much of all products alike (they are asked for list prices, and the log is of rooms with discounts), so a
+*promise kept* is true over expected margin of the line-up, over the same ratio of all candidates: 1 where choosing the best adds
+nothing to that.
+
 *Greedy by score* puts the products of the largest modelled chance of an order in the first slots that they may take, *by
 scorecard* those of the largest total, *by margin* those of the largest expected margin. Intervals are over rooms, clustered by
 world. What is set (risk, shrinkage, substitution) was chosen on worlds of seeds from 100 on.
@@ -39,8 +43,8 @@ from benchmarks import _harness
 from benchmarks._lineup_rooms import Room, Size, greedy, rooms
 
 WORLDS, ROOMS_A_WORLD = 5, 10
-FULL = Size(days=20, live_items=5300, viewers_per_day=2000.0, viewers=5, requests=4000)
-QUICK = Size(days=9, live_items=600, viewers_per_day=1500.0, viewers=4, requests=2000)
+FULL = Size(days=20, live_items=5300, viewers_per_day=2000.0, viewers=10, requests=4000)
+QUICK = Size(days=9, live_items=600, viewers_per_day=1500.0, viewers=10, requests=2000)
 CASES, QUICK_CASES = 1000, 15
 RAW_EVERY = 5
 """Every so-many-th room is also planned without shrinkage and caution."""
@@ -81,12 +85,15 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
         _harness.at_least("true margin above greedy by scorecard", true["total"][0], interval(true["total"]), 0.0),
         _harness.at_least("true margin above greedy by margin", true["margin"][0], interval(true["margin"]), least),
         _harness.at_least(
-            "true margin of what was expected", ratio(table, "true", "expected"), "share", 0.5 if quick else 0.9
+            "promise kept, beyond that without shrinkage and caution",
+            (table["promise_kept"] - table["promise_kept_raw"]).mean(),
+            f"of the promise; {table['promise_kept'].mean():.3f} with",
+            least,
         ),
         _harness.at_least("rooms planned again that keep everything", kept, f"of {cases} cases", 1.0),
         _harness.at_most("seconds by which a run of show misses its room", sums, "s", 1e-6),
     ]
-    notes["true_over_expected_without_shrinkage_and_caution"] = round(ratio(table, "true_raw", "expected_raw"), 4)
+    notes["true_over_expected"] = round(ratio(table, "true", "expected"), 4)
     notes["gains"] = {
         kind: {name: [round(v, 4) for v in gain] for name, gain in values.items()}
         for kind, values in (
@@ -113,13 +120,13 @@ def one_room(room: Room, *, raw: bool) -> dict[str, float]:
         "expected": plan.expected_margin,
         "true": room.true_margin(plan.table["item_id"], plan.table["kept"].to_numpy()),
         "true_without_substitution": room.true_margin(plan.table["item_id"]),
-        "expected_raw": np.nan,
-        "true_raw": np.nan,
     }
     if raw:
+        kept = row["true"] / row["expected"] / room.promise(rows)
         bold = line_up(room.raw, room.exposures, replace(room.config, risk=0.0), room.attention, clock=room.clock)
-        row["expected_raw"] = bold.expected_margin
-        row["true_raw"] = room.true_margin(bold.table["item_id"], bold.table["kept"].to_numpy())
+        true = room.true_margin(bold.table["item_id"], bold.table["kept"].to_numpy())
+        row |= {"promise_kept": kept, "promise_kept_raw": true / bold.expected_margin / room.promise(room.raw)}
+        row["true_over_expected_raw"] = true / bold.expected_margin
     rate = (rows["ctr"] * rows["cvr"]).where(reasons(rows) == "")
     scores = {"score": rate, "total": rows["total"].where(rate.notna()), "margin": rate * rows["margin"]}
     for name, score in scores.items():
