@@ -62,7 +62,7 @@ def fit_shrinkage(
         MissingExtraError: ``scipy`` is not installed.
 
     Examples:
-        >>> rng = np.random.default_rng(0)
+        >>> rng = np.random.default_rng(1)
         >>> shown, rate, worth = np.full(4000, 1000.0), rng.lognormal(-5, 0.5, 4000), rng.lognormal(2, 1, 4000)
         >>> real = np.exp(-5 + 0.6 * (np.log(rate) + 5) - 0.2 * (np.log(worth) - 2))
         >>> orders = rng.poisson(real * shown * rng.gamma(4, 0.25, 4000))
