@@ -132,7 +132,8 @@ def later_says(rows: pd.DataFrame, worth: pd.Series) -> list[Shrinkage]:
     table = sums[["ctcvr", "ordered", "shown"]].sum()
     table = table.assign(worth=worth.reindex(table.index).fillna(0.0))
     few = (table["shown"] < table["shown"].median()).to_numpy()
-    return [fit_shrinkage(*(part[name].to_numpy() for name in part)) for part in (table, table[few], table[~few])]
+    halves = [part if part["ordered"].any() else table for part in (table[few], table[~few])]
+    return [fit_shrinkage(*(part[name].to_numpy() for name in part)) for part in (table, *halves)]
 
 
 def products(shop: Shop, end: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
