@@ -21,6 +21,8 @@ class Outer:
     days: int = 7
     names: tuple[str, ...] = ()
     inner: Inner = Inner()
+    parts: tuple[Inner, ...] = ()
+    named: dict[str, Inner] = dataclasses.field(default_factory=dict)
 
 
 def test_a_full_table_becomes_nested_dataclasses() -> None:
@@ -37,6 +39,8 @@ def test_an_integer_stands_for_a_float_and_absent_keys_take_defaults() -> None:
     [
         ({"dayz": 3}, ["x: unknown key 'dayz'", "did you mean 'days'"]),
         ({"inner": {"sharee": 3}}, ["unknown key 'inner.sharee'", "did you mean 'share'"]),
+        ({"parts": [{"share": 0.1}, {"sharee": 3}]}, ["unknown key 'parts.sharee'", "did you mean 'share'"]),
+        ({"named": {"one": {"sharee": 3}}}, ["unknown key 'named.sharee'", "did you mean 'share'"]),
         ({"days": "3"}, ["key 'days'", "'3'"]),
         ({"days": 2.5}, ["key 'days'", "2.5"]),
         ({"inner": {"share": 2.0}}, ["key 'inner'", "between 0 and 1"]),

@@ -49,7 +49,13 @@ if TYPE_CHECKING:
     from beautyrec.models.two_tower import TwoTower
     from beautyrec.policies.greedy import Greedy
     from beautyrec.policies.softmax import Softmax
+    from beautyrec.selection.dimension_values import dimension_values
     from beautyrec.selection.line_up import LineUpConfig, line_up
+    from beautyrec.selection.monthly_list import ListConfig, monthly_list
+    from beautyrec.selection.replan import replan
+    from beautyrec.selection.run_of_show import run_of_show
+    from beautyrec.selection.scorecard import Scorecard
+    from beautyrec.selection.script import Script
     from beautyrec.serving.scorer import Scorer
     from beautyrec.simulate.config import WorldConfig
     from beautyrec.simulate.world import World
@@ -78,22 +84,29 @@ __all__ = [
     "LiftFromLog",
     "LightFM",
     "LineUpConfig",
+    "ListConfig",
     "LocalEASE",
     "LogisticMF",
     "Popularity",
     "Reranker",
     "SASRec",
+    "Scorecard",
     "Scorer",
+    "Script",
     "Softmax",
     "TwoTower",
     "Vocabulary",
     "World",
     "WorldConfig",
     "compare",
+    "dimension_values",
     "evaluation_report",
     "leave_last_out",
     "lift_table",
     "line_up",
+    "monthly_list",
+    "replan",
+    "run_of_show",
     "shelf_scores",
     "smoothed_ctr",
     "split_at",
@@ -139,6 +152,13 @@ _HOME = {
     "evaluation_report": "evaluation.report",
     "leave_last_out": "data.splits",
     "lift_table": "evaluation.lift",
+    "ListConfig": "selection.monthly_list",
+    "Scorecard": "selection.scorecard",
+    "Script": "selection.script",
+    "dimension_values": "selection.dimension_values",
+    "monthly_list": "selection.monthly_list",
+    "replan": "selection.replan",
+    "run_of_show": "selection.run_of_show",
     "line_up": "selection.line_up",
     "shelf_scores": "campaign.policy_lift",
     "smoothed_ctr": "models.item_order",

@@ -140,6 +140,18 @@ def champion_roll_back(store: StoreOption = "experiments/beauty-month/run") -> N
     Console().print(make_champion(store, None))
 
 
+@app.command()
+def select(
+    config: Annotated[Path, typer.Argument(help="A TOML file, for instance configs/selection.toml.")],
+    log: Annotated[Path, typer.Option("--log", help="Folder of the log.")] = Path("data/log"),
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")] = Path("experiments/selection"),
+) -> None:
+    """The month's selection list, the line-up of the next room and its run of show, from a log."""
+    from beautyrec.jobs.select import read_selection, select_products
+
+    select_products(read_selection(config), log, out, console=_console())
+
+
 @data_app.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(help="What to fetch: open-bandit.")],

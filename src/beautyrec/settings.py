@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from beautyrec.errors import ConfigError
 
@@ -74,5 +74,18 @@ def _unknown_keys(cls: Any, table: Mapping[str, Any], path: str = "") -> Iterato
     for key, value in table.items():
         if key not in known:
             yield path + key, known
-        elif isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
-            yield from _unknown_keys(hints[key], value, f"{path}{key}.")
+        else:
+            for inner, part in _tables(hints[key], value):
+                yield from _unknown_keys(inner, part, f"{path}{key}.")
+
+
+def _tables(hint: Any, value: Any) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """The tables in a value that stand for dataclasses: the value itself, or those in a list or under names."""
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, Mapping):
+            yield hint, value
+        return
+    inner = next((part for part in reversed(get_args(hint)) if dataclasses.is_dataclass(part)), None)
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for part in parts if inner is not None else ():
+        yield from _tables(inner, part)

@@ -15,6 +15,7 @@ from beautyrec.jobs.lift import Knowledge
 from beautyrec.jobs.shop import Shop
 from beautyrec.models.funnel import Funnel, FunnelModel
 from beautyrec.selection.line_up import LineUp, line_up
+from beautyrec.selection.worth import capped_orders
 from beautyrec.simulate.demand import RoomPlan
 
 HOUR = 20
@@ -112,5 +113,5 @@ def _true_margin(shop: Shop, plan: LineUp, room: RoomPlan, exposures: float) -> 
     """Expected margin of the line-up in the simulated world, orders held to stock, at list prices."""
     demand = shop.world.expected_demand(room, pd.Index(plan.table[schema.ITEM_ID]))
     table = plan.table.merge(demand[[schema.ITEM_ID, schema.ORDER]], on=schema.ITEM_ID)
-    orders = np.minimum(exposures * table["attention"] * table[schema.ORDER], table[schema.STOCK])
-    return float((orders * table["margin"]).sum())
+    orders = capped_orders(exposures * table["attention"] * table[schema.ORDER], table[schema.STOCK])
+    return float((orders * table["kept"] * table["margin"]).sum())

@@ -12,10 +12,7 @@ REQUIRED = ("item_id", "category", "brand", *NUMBERS)
 
 
 def sellable(candidates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The candidates that a line-up can hold, and how many it cannot, by the reason.
-
-    A row is counted under the first reason that holds for it: a number is missing (``without a price``, ``margin``,
-    ``ctr``, ``cvr``, ``stock``), its stock is 0 (``out of stock``), its margin is below 0 (``sold at a loss``).
+    """The candidates that a line-up can hold, and how many it cannot, by the reason; see :func:`reasons`.
 
     Args:
         candidates: as in :func:`beautyrec.selection.line_up.line_up`; it is not changed.
@@ -24,8 +21,7 @@ def sellable(candidates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         The rows, with a new index, a ``title`` in any case, and numbers as 64-bit floats; and the counts.
 
     Raises:
-        SchemaError: a column is missing or is not of numbers, an id is missing or there twice, a price, stock or chance
-            is negative, a chance is above 1.
+        SchemaError: as :func:`reasons`.
 
     Examples:
         >>> table = pd.DataFrame({"item_id": [1, 2], "category": "balm", "brand": "x", "price": [9.0, None],
@@ -34,22 +30,37 @@ def sellable(candidates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         >>> rows["item_id"].tolist(), left_out
         ([1], {'without a price': 1})
     """
+    reason = reasons(candidates)
+    counts = reason[reason != ""].value_counts(sort=False)
+    rows = candidates.assign(**{column: candidates[column].astype(np.float64) for column in NUMBERS})
+    if "title" not in rows:
+        rows = rows.assign(title=None)
+    return rows[reason == ""].reset_index(drop=True), {str(name): int(count) for name, count in counts.items()}
+
+
+def reasons(candidates: pd.DataFrame) -> pd.Series:
+    """Why each candidate cannot be sold; empty where it can.
+
+    The first that holds: a number is missing (``without a price``, ``margin``, ``ctr``, ``cvr``, ``stock``), its stock is
+    below one unit (``out of stock``), its margin is below 0 (``sold at a loss``).
+
+    Raises:
+        SchemaError: a column is missing or is not of numbers, an id is missing or there twice, a price, stock or chance
+            is negative, a chance is above 1, or prices are in several currencies (column ``currency``).
+    """
     missing = [column for column in REQUIRED if column not in candidates]
     if missing:
         raise SchemaError(f"line-up: candidates miss the columns {missing}; they have {list(candidates)}. Add them.")
     _check_ids(candidates["item_id"])
-    rows = candidates.assign(**{column: _numbers(candidates, column) for column in NUMBERS})
-    _check_bounds(rows)
-    if "title" not in rows:
-        rows = rows.assign(title=None)
-    reasons = {f"without a {column}": rows[column].isna().to_numpy() for column in NUMBERS}
-    reasons["out of stock"] = (rows["stock"] == 0).to_numpy()
-    reasons["sold at a loss"] = (rows["margin"] < 0).to_numpy()
-    names = [*reasons, ""]
-    first = np.argmax(np.stack([*reasons.values(), np.ones(len(rows), dtype=bool)]), axis=0)  # [N] the first that holds
-    counts = np.bincount(first, minlength=len(names))
-    left_out = {name: int(count) for name, count in zip(names[:-1], counts, strict=False) if count}
-    return rows[first == len(reasons)].reset_index(drop=True), left_out
+    rows = candidates[list(NUMBERS)].apply(lambda column: _numbers(candidates, str(column.name)))
+    _check_bounds(rows.assign(item_id=candidates["item_id"]))
+    _check_currency(candidates)
+    found = {f"without a {column}": rows[column].isna().to_numpy() for column in NUMBERS}
+    found["out of stock"] = (rows["stock"] < 1).to_numpy()
+    found["sold at a loss"] = (rows["margin"] < 0).to_numpy()
+    names = np.array([*found, ""], dtype=object)
+    first = np.argmax(np.stack([*found.values(), np.ones(len(rows), dtype=bool)]), axis=0)  # [N] the first that holds
+    return pd.Series(names[first], index=candidates.index, dtype="str")
 
 
 def _numbers(candidates: pd.DataFrame, column: str) -> pd.Series:
@@ -66,6 +77,18 @@ def _check_ids(ids: pd.Series) -> None:
         raise SchemaError(
             f"line-up: {absent} candidates have no item_id, and {len(twice)} have one that is there already, "
             f"for instance {twice.unique()[:3].tolist()}. Give every product once."
+        )
+
+
+def _check_currency(candidates: pd.DataFrame) -> None:
+    if "currency" not in candidates:
+        return
+    counts = candidates["currency"].value_counts()
+    if len(counts) > 1:
+        shown = ", ".join(f"{name} ({count})" for name, count in counts.head(5).items())
+        raise SchemaError(
+            f"line-up: prices are in {len(counts)} currencies: {shown}. Money of different currencies "
+            "cannot be added: convert prices and margins to one, and state it."
         )
 
 

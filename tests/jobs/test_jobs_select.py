@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from beautyrec.cli import main
+from beautyrec.errors import ConfigError
+from beautyrec.jobs.select import read_selection, select_products
+from beautyrec.simulate.world import World
+
+pytest.importorskip("scipy")
+
+TOML = """
+[room]
+starts_at = "{at}"
+minutes = 20
+audience = 500
+attention = [1.0, 0.7, 0.5]
+[list]
+size = 25
+churn = 0.5
+[line_up]
+per_category = 10
+per_brand = 10
+spacing = 2
+quotas = [{{ column = "is_new", value = true, at_most = 3 }}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    place = tmp_path_factory.mktemp("select")
+    log = World.tiny(seed=0).log()
+    log.write(place / "log")
+    end = log.engine.frame(log.rooms)["ends_at"].max()
+    return place, str(end + pd.Timedelta(hours=20))
+
+
+def test_from_a_log_to_a_run_of_show(folder: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    place, at = folder
+    (place / "one.toml").write_text(TOML.format(at=at))
+    with pytest.raises(SystemExit) as stopped:
+        main(["select", str(place / "one.toml"), "--log", str(place / "log"), "--out", str(place / "one")])
+    assert not stopped.value.code
+    listed = pd.read_csv(place / "one" / "list.csv")
+    assert len(listed) == 25
+    show = pd.read_csv(place / "one" / "run_of_show.csv")
+    assert show["minutes"].sum() == pytest.approx(20)
+    assert set(show["item_id"].dropna()) <= set(listed["item_id"])
+    for name in ("list.parquet", "list.html", "line_up.csv", "run_of_show.html"):
+        assert (place / "one" / name).stat().st_size > 500
+    assert "line-up: margin" in capsys.readouterr().out
+    again = (
+        TOML.format(at=at)
+        .replace("[list]", "[list]\nper_brand = 4\n")
+        .replace("[room]", f'last_list = "{place / "one" / "list.csv"}"\n[room]', 1)
+    )
+    (place / "two.toml").write_text(again)
+    selected = select_products(read_selection(place / "two.toml"), place / "log", place / "two")
+    gone = len(selected.listed.left)
+    assert gone <= 12
+    assert (selected.listed.entries["status"] == "kept").sum() == 25 - gone
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("audience", "audiense"), "did you mean 'audience'"),
+        (("at_most", "at_must"), "did you mean 'at_most'"),
+        (("+00:00", ""), "time with its zone"),
+        (("churn = 0.5", "churn = 1.5"), "churn is 1.5"),
+    ],
+)
+def test_a_wrong_selection_is_named(
+    folder: tuple[Path, str], tmp_path: Path, change: tuple[str, str], says: str
+) -> None:
+    text = TOML.format(at=folder[1])
+    assert change[0] in text
+    (tmp_path / "wrong.toml").write_text(text.replace(*change))
+    with pytest.raises(ConfigError, match=says):
+        read_selection(tmp_path / "wrong.toml")
+
+
+def test_the_packaged_selection_is_sound() -> None:
+    config = read_selection(Path(__file__).parents[2] / "configs" / "selection.toml")
+    assert len(config.script.clock(config.room.minutes)) == 94
