@@ -15,8 +15,11 @@ from beautyrec.campaign.searched import SearchedFamily
 from beautyrec.campaign.tracking import PARENT_TAG, MlflowTracker
 from beautyrec.errors import SourceError
 from beautyrec.models.item_knn import ItemKNN
+from beautyrec.models.popularity import Popularity
+from beautyrec.serving import ModelCard, write_artifact
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.world import World
+from beautyrec.testing.models import small_log
 
 SPEC = MonthSpec(
     seed=1,
@@ -82,8 +85,7 @@ def test_promote_and_roll_back_walk_through_the_versions(tmp_path: Path) -> None
     run = store.open_study("1", "any", {})
     for version in (1, 2):
         place = tmp_path / f"artifact{version}"
-        place.mkdir()
-        (place / "manifest.json").write_text(f'{{"version": {version}}}')
+        write_artifact(place, Popularity(window_days=10.0 * version).fit(small_log()).state(), ModelCard("popularity"))
         assert register_champion(store.uri, place, run.run_id).version == version
     assert roll_back(store.uri).version == 1
     assert promote(store.uri, 2).version == 2
