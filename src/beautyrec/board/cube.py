@@ -111,9 +111,10 @@ def refreshed(log: str | Path, cache: str | Path | None = None, *, utc_offset_ho
     with atomic_folder(folder) as temporary:
         start = time.perf_counter()
         events, last = _count(files, temporary, utc_offset_hours)
-        meta = {"key": key, "events": events, "last_us": last, "seconds": round(time.perf_counter() - start, 2)}
+        seconds = round(time.perf_counter() - start, 2)
+        meta = {"key": key, "events": events, "last_us": last, "seconds": seconds}
         (temporary / "cube.json").write_text(json.dumps(meta))
-    return Cube(folder, events, last, meta["seconds"])
+    return Cube(folder, events, last, seconds)
 
 
 def _files(log: Path) -> dict[str, list[Path]]:

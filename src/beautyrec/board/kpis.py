@@ -163,14 +163,14 @@ def kpi_table(
     keys = ", ".join(by)
     chosen = ", ".join([*by, *(f"({KPIS[name].sql})::DOUBLE AS {name}" for name in names)])
     end = f"GROUP BY {keys} ORDER BY {keys}" if by else ""
-    table = _rows(f"SELECT {chosen} FROM {_at(cube.rooms)} WHERE {condition} {end}", values)
+    table = rows_of(f"SELECT {chosen} FROM {_at(cube.rooms)} WHERE {condition} {end}", values)
     return table.astype(dict.fromkeys(names, float))
 
 
 def room_table(cube: Cube, where: Filter = Filter()) -> pd.DataFrame:
     """The counts themselves, one row a room, in the order of days."""
     condition, values = where.sql()
-    return _rows(f"SELECT * FROM {_at(cube.rooms)} WHERE {condition} ORDER BY day, room_id", values)
+    return rows_of(f"SELECT * FROM {_at(cube.rooms)} WHERE {condition} ORDER BY day, room_id", values)
 
 
 def product_table(cube: Cube, where: Filter = Filter(), top: int = 50) -> pd.DataFrame:
@@ -188,7 +188,7 @@ def product_table(cube: Cube, where: Filter = Filter(), top: int = 50) -> pd.Dat
         FROM {_at(cube.products)} SEMI JOIN
              (SELECT day, room_id FROM {_at(cube.rooms)} WHERE {condition}) USING (day, room_id)
         GROUP BY item_id ORDER BY gmv DESC, orders DESC, item_id LIMIT {int(top)}"""
-    return _rows(query, values)
+    return rows_of(query, values)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -202,10 +202,11 @@ def _at(path: Any) -> str:
     return f"read_parquet({row_sql.text(str(path))})"
 
 
-def _rows(query: str, values: list[Any]) -> pd.DataFrame:
+def rows_of(query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+    """The rows of a query that stands alone, as a frame."""
     con = Engine.duckdb(threads=1).connection.con
     try:
-        frame: pd.DataFrame = con.execute(query, values).df()
+        frame: pd.DataFrame = con.execute(query, list(values)).df()
     finally:
         con.close()
     return frame

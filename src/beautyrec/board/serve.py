@@ -1,0 +1,42 @@
+"""`beautyrec board`: the page, served on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from beautyrec.board.config import read_board_config
+from beautyrec.board.cube import refreshed
+from beautyrec.errors import MissingExtraError
+
+
+def command(log: Path, config: Path | None, cache: Path | None, port: int) -> list[str]:
+    """The command that serves the page on localhost, without a browser and without telling anyone."""
+    options = {
+        "--server.port": str(port),
+        "--server.address": "localhost",
+        "--server.headless": "true",
+        "--server.fileWatcherType": "none",
+        "--browser.gatherUsageStats": "false",
+        "--client.toolbarMode": "minimal",
+        "--theme.base": "light",
+        "--theme.primaryColor": "#9d174d",
+    }
+    app = Path(__file__).with_name("app.py")
+    given = [str(log), str(config or ""), str(cache or "")]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *(f"{k}={v}" for k, v in options.items()), "--", *given]
+
+
+def serve(log: Path, config: Path | None = None, cache: Path | None = None, port: int = 8501) -> None:
+    """Serves the board of a log until it is stopped; the log is counted first, so that what is wrong is said at once.
+
+    Raises:
+        MissingExtraError: streamlit is not installed.
+        BeautyrecError: the log or the TOML is wrong.
+    """
+    if find_spec("streamlit") is None:
+        raise MissingExtraError("streamlit", "board")
+    refreshed(log, cache, utc_offset_hours=read_board_config(config).utc_offset_hours)
+    subprocess.run(command(log, config, cache, port), check=False)  # noqa: S603 (our own interpreter)
