@@ -15,7 +15,7 @@ import pandas as pd
 
 from beautyrec.board.config import AlertConfig
 from beautyrec.board.cube import OUTSIDE, UNKNOWN, Cube
-from beautyrec.board.kpis import KPIS, room_table
+from beautyrec.board.kpis import KPIS, room_table, shown
 from beautyrec.board.limits import control_charts
 from beautyrec.board.stock import stock_table
 
@@ -92,7 +92,7 @@ def _changes(daily: pd.DataFrame, config: AlertConfig, since: pd.Timestamp) -> l
     alerts = []
     for _, row in news.iterrows():
         kpi, unit = _named(str(row["kpi"]))
-        value, usual = (_shown(row[name], unit) for name in ("value", "expected"))
+        value, usual = (shown(row[name], unit) for name in ("value", "expected"))
         sign = "below" if row["alarm"] < 0 else "above"
         text = (
             f"{kpi} of {row['scene']} is {sign} its limits: {value} on {row['day']:%a %d %b}, {usual} expected for this "
@@ -199,7 +199,3 @@ def _alert(kind: str, day: pd.Timestamp, scene: str, subject: str, message: str)
 def _named(kpi: str) -> tuple[str, str]:
     """Label and unit; what is watched of viewers is their number a room."""
     return ("Viewers a room", "count") if kpi == "viewers" else (KPIS[kpi].label, KPIS[kpi].unit)
-
-
-def _shown(value: float, unit: str) -> str:
-    return f"{100 * value:.2f} %" if unit == "share" else f"{value:,.0f}"

@@ -7,6 +7,7 @@ in a chart and in a drill-down. A rate of nothing is a gap, never 0. Money is in
 # ruff: noqa: S608 (queries are made of texts: every value of the user's goes in as a parameter)
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -200,6 +201,18 @@ def check_names(names: Sequence[str]) -> None:
 
 def _at(path: Any) -> str:
     return f"read_parquet({row_sql.text(str(path))})"
+
+
+def shown(value: float, unit: str) -> str:
+    """A value as people read it; a dash for a gap.
+
+    Examples:
+        >>> shown(0.0123, "share"), shown(12345.6, "money"), shown(0.5, "ratio"), shown(float("nan"), "count")
+        ('1.23 %', '12,346', '0.50', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    return {"share": f"{100 * value:.2f} %", "ratio": f"{value:,.2f}"}.get(unit, f"{value:,.0f}")
 
 
 def rows_of(query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
