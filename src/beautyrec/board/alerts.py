@@ -147,7 +147,9 @@ def _stale(cube: Cube, config: AlertConfig, now: pd.Timestamp | None) -> list[Al
     if now is None or now - last <= pd.Timedelta(hours=config.stale_hours):
         return []
     hours = (now - last) / pd.Timedelta(hours=1)
-    text = f"The last event of the log is of {last:%Y-%m-%d %H:%M} UTC, {hours:,.0f} hours ago; do files still come?"
+    text = (
+        f"The last event of the log is of {last:%Y-%m-%d %H:%M} UTC, {hours / 24:,.1f} days ago; do files still come?"
+    )
     return [_alert("missing", last, "", "events", text)]
 
 

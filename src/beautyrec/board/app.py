@@ -9,17 +9,18 @@ from typing import Any, Final
 
 import pandas as pd
 
-from beautyrec.board.alerts import daily_counts, find_alerts
+from beautyrec.board.alerts import Alert, daily_counts, find_alerts
 from beautyrec.board.config import BoardConfig, read_board_config
 from beautyrec.board.cube import OUTSIDE, Cube, refreshed
 from beautyrec.board.kpis import KPIS, Filter, kpi_table, product_table
 from beautyrec.board.limits import WATCHED, control_charts
-from beautyrec.board.views import TRENDS, control, readable, tiles, tiles_html, trend
+from beautyrec.board.views import TRENDS, columns, control, readable, tiles, tiles_html, trend
 from beautyrec.errors import BeautyrecError, MissingExtraError
 
 _DAYS: Final = 30
 _TABLE: Final = ("viewers", "ctr", "cvr", "room_conversion", "gmv", "margin", "roi", "deviation")
 _MOST_ROOMS: Final = 200
+_PLAIN: Final = {"hide_index": True, "width": "stretch"}
 
 
 def page(log: Path, config: Path | None, cache: Path | None) -> None:
@@ -73,7 +74,7 @@ def _filters(st: Any, cube: Cube) -> Filter:
 
 def _alerts(st: Any, cube: Cube, told: BoardConfig) -> None:
     """What `beautyrec alerts` would tell now."""
-    found = find_alerts(cube, told.alerts, pd.Timestamp.now("UTC"))
+    found = _remembered(st, cube, told)[0]
     if not found:
         st.success(f"No alert in the last {told.alerts.look_back_days} days.")
         return
@@ -85,6 +86,21 @@ def _alerts(st: Any, cube: Cube, told: BoardConfig) -> None:
             st.markdown(f":red[**{alert.kind}**] {text}")
         if len(found) > 8:
             st.caption(f"and {len(found) - 8} more: `beautyrec alerts {cube.folder.name} --once` tells all")
+
+
+def _remembered(st: Any, cube: Cube, told: BoardConfig) -> tuple[list[Alert], pd.DataFrame]:
+    """Alerts and control charts, found once an hour and cube rather than whenever something is chosen."""
+
+    def find(_cube: Cube, _told: BoardConfig, key: tuple[str, ...]) -> tuple[list[Alert], pd.DataFrame]:
+        del key  # only says when the two are found anew
+        daily = daily_counts(_cube)
+        charts = control_charts(daily, _told.alerts) if len(daily) else pd.DataFrame()
+        return find_alerts(_cube, _told.alerts, pd.Timestamp.now("UTC")), charts
+
+    key = (str(cube.rooms), str(cube.rooms.stat().st_mtime_ns), repr(told), f"{pd.Timestamp.now('UTC'):%Y%m%d%H}")
+    remembered = st.cache_data(max_entries=4, show_spinner=False)(find)
+    found: tuple[list[Alert], pd.DataFrame] = remembered(cube, told, key)
+    return found
 
 
 def _trends(st: Any, cube: Cube, where: Filter, targets: dict[str, float]) -> None:
@@ -107,8 +123,10 @@ def _limits(st: Any, cube: Cube, where: Filter, told: BoardConfig) -> None:
     left, right = st.columns(2)
     names = [each.name for each in WATCHED]
     name = left.selectbox("Watched KPI", names, index=1, format_func=lambda each: KPIS[each].label)
-    scene = right.selectbox("Scene", [each for each in where.scenes if each in set(daily["scene"])])
-    charts = control_charts(daily, told.alerts)
+    alerts, charts = _remembered(st, cube, told)
+    scenes = [each for each in where.scenes if each in set(daily["scene"])]
+    changed = [scenes.index(alert.scene) for alert in alerts if alert.kind == "change" and alert.scene in scenes]
+    scene = right.selectbox("Scene", scenes, index=changed[0] if changed else 0)
     chart = charts[(charts["kpi"] == name) & (charts["scene"] == scene)]
     chart = chart[chart["day"].dt.date.between(where.start, where.end)]
     st.plotly_chart(control(chart, KPIS[name].unit), width="stretch")
@@ -132,13 +150,28 @@ def _drill_down(st: Any, cube: Cube, where: Filter) -> None:
         inner = Filter(inner.start, inner.end, inner.scenes, (str(rooms["room_id"][row]),))
     st.caption("Products of all these rooms" if row is None else f"Products of room {rooms['room_id'][row]}")
     products = product_table(cube, inner)
-    st.dataframe(readable(products), hide_index=True, width="stretch", height=320)
+    st.dataframe(readable(products), height=320, column_config=_config(st, products), **_PLAIN)
+
+
+def _config(st: Any, table: pd.DataFrame) -> dict[str, Any]:
+    """Streamlit's settings of each column."""
+    return {
+        name: st.column_config.Column(label) if style is None else st.column_config.NumberColumn(label, format=style)
+        for name, (label, style) in columns(table).items()
+    }
 
 
 def _choose(st: Any, table: pd.DataFrame, key: str) -> int | None:
     """A table of which one row may be chosen, by the box at its left; the row's number."""
-    options = {"hide_index": True, "on_select": "rerun", "selection_mode": "single-row", "width": "stretch"}
-    event = st.dataframe(readable(table), key=key, height=min(320, 38 + 36 * len(table)), **options)
+    event = st.dataframe(
+        readable(table),
+        key=key,
+        height=min(320, 38 + 36 * len(table)),
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_config(st, table),
+        **_PLAIN,
+    )
     rows = event.selection.rows
     return rows[0] if rows and rows[0] < len(table) else None
 

@@ -212,7 +212,8 @@ def shown(value: float, unit: str) -> str:
     """
     if math.isnan(value):
         return "–"
-    return {"share": f"{100 * value:.2f} %", "ratio": f"{value:,.2f}"}.get(unit, f"{value:,.0f}")
+    small = unit == "money" and abs(value) < 100
+    return {"share": f"{100 * value:.2f} %", "ratio": f"{value:,.2f}"}.get(unit, f"{value:,.{2 if small else 0}f}")
 
 
 def rows_of(query: str, values: Sequence[Any] = ()) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,16 @@ def command(log: Path, config: Path | None, cache: Path | None, port: int) -> li
     }
     app = Path(__file__).with_name("app.py")
     given = [str(log), str(config or ""), str(cache or "")]
-    return [sys.executable, "-m", "streamlit", "run", str(app), *(f"{k}={v}" for k, v in options.items()), "--", *given]
+    return [
+        sys.executable,
+        "-m",
+        "beautyrec.board.serve",
+        "run",
+        str(app),
+        *(f"{k}={v}" for k, v in options.items()),
+        "--",
+        *given,
+    ]
 
 
 def serve(log: Path, config: Path | None = None, cache: Path | None = None, port: int = 8501) -> None:
@@ -40,3 +50,14 @@ def serve(log: Path, config: Path | None = None, cache: Path | None = None, port
         raise MissingExtraError("streamlit", "board")
     refreshed(log, cache, utc_offset_hours=read_board_config(config).utc_offset_hours)
     subprocess.run(command(log, config, cache, port), check=False)  # noqa: S603 (our own interpreter)
+
+
+def _serve_ready() -> None:
+    """Streamlit's own command, after what the page imports: who opens it first does not wait for that."""
+    for name in ("beautyrec.board.app", "ibis.backends.duckdb", "plotly.graph_objects", "scipy.special"):
+        import_module(name)
+    sys.exit(import_module("streamlit.web.cli").main())
+
+
+if __name__ == "__main__":
+    _serve_ready()

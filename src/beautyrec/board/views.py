@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
 from typing import Any, Final
@@ -20,6 +20,9 @@ TILES: Final = (
     *("repurchase_30", "retention_30", "interaction_rate", "deviation"),
 )
 """KPIs at the top of the page."""
+
+RIPE: Final = ("repurchase_30", "retention_30")
+"""KPIs that are known 30 days later; where a page has none yet, the tile is of 30 days earlier and says so."""
 
 TRENDS: Final = tuple(name for name in KPIS if name not in ("impressions", "clicks", "cost_known"))
 """KPIs that can be drawn by day."""
@@ -57,20 +60,37 @@ class Tile:
 def tiles(cube: Cube, where: Filter, targets: Mapping[str, float]) -> list[Tile]:
     """The tiles of the rooms that pass a filter, which states both days; the time before is as many days before them."""
     now = kpi_table(cube, (), where, TILES).iloc[0]
-    before = kpi_table(cube, (), time_before(where), TILES).iloc[0]
-    return [_tile(name, float(now[name]), float(before[name]), targets.get(name)) for name in TILES]
+    before = kpi_table(cube, (), moved(where, length(where)), TILES).iloc[0]
+    ripe = kpi_table(cube, (), moved(where, 30), RIPE).iloc[0]
+    found = [_tile(name, float(now[name]), float(before[name]), targets.get(name)) for name in TILES]
+    for at, name in enumerate(TILES):
+        if name in RIPE and math.isnan(now[name]):
+            later = _tile(name, float(ripe[name]), math.nan, targets.get(name))
+            found[at] = replace(later, before="of rooms 30 days earlier")
+    return found
 
 
-def time_before(where: Filter) -> Filter:
-    """As many days, right before.
+def length(where: Filter) -> int:
+    """Days of a filter, both ends in it.
 
     Raises:
-        ValueError: the filter lacks a day.
+        ValueError: it lacks one of them.
     """
     if where.start is None or where.end is None:
         raise ValueError("the filter states no days; give start and end.")
-    length = where.end - where.start + timedelta(days=1)
-    return Filter(where.start - length, where.end - length, where.scenes, where.rooms)
+    return (where.end - where.start).days + 1
+
+
+def moved(where: Filter, days: int) -> Filter:
+    """The same filter so many days earlier; an end that is open stays so.
+
+    Examples:
+        >>> from datetime import date
+        >>> moved(Filter(date(2026, 3, 8), date(2026, 3, 14)), 7).start
+        datetime.date(2026, 3, 1)
+    """
+    start, end = (None if day is None else day - timedelta(days=days) for day in (where.start, where.end))
+    return replace(where, start=start, end=end)
 
 
 def _tile(name: str, value: float, before: float, target: float | None) -> Tile:
@@ -89,7 +109,7 @@ def tiles_html(given: list[Tile]) -> str:
         target = (
             f'<small class="{verdict[0]}">target {escape(tile.target)}: {verdict[1]}</small>' if tile.target else ""
         )
-        before = f"<small>{escape(tile.before or ('no value in this log' if tile.value == '–' else ''))}</small>"
+        before = f"<small>{escape(tile.before or ('no value here' if tile.value == '–' else ''))}</small>"
         cells.append(
             f'<div class="tile" title="{escape(tile.meaning)}"><small>{escape(tile.label)}</small>'
             f"<b>{escape(tile.value)}</b>{target}{before}</div>"
@@ -112,7 +132,9 @@ def trend(table: pd.DataFrame, name: str, target: float | None = None) -> Any:
             x=rows["day"], y=rows[name], name=str(scene), mode="lines+markers", line=line, marker={"size": 5}
         )
     if target is not None:
-        figure.add_hline(y=target, line={"color": figures.INK, "dash": "dash", "width": 1}, annotation_text="target")
+        line = {"color": figures.INK, "dash": "dash", "width": 1.5}
+        label = {"text": "target", "bgcolor": "rgba(255,255,255,0.85)"}
+        figure.add_hline(y=target, line=line, opacity=1, annotation=label, annotation_position="top left")
     _axes(figure, kpi.unit)
     return figure
 
@@ -147,21 +169,39 @@ def _axes(figure: Any, unit: str) -> None:
     figure.update_xaxes(tickformat="%d %b", nticks=8)
 
 
+_FORMATS: Final = {"share": "percent", "ratio": "%.2f"}
+
+
+def columns(table: pd.DataFrame) -> dict[str, tuple[str, str | None]]:
+    """Each column's label, and how its numbers are written in streamlit's terms (None for text)."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for name in map(str, table.columns):
+        if name in KPIS:
+            found[name] = (KPIS[name].label, _FORMATS.get(KPIS[name].unit, "localized"))
+        else:
+            found[name] = (_LABELS.get(name, name), "localized" if name.startswith("expected") else None)
+    return found
+
+
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """KPIs as text under their labels; other columns as they are."""
+    """The table with days as text and numbers as precise as they are read; they can still be sorted."""
     shaped = table.copy()
-    for name in [str(column) for column in table if column in KPIS]:
-        shaped[name] = [shown(value, KPIS[name].unit) for value in table[name]]
+    for name in shaped.select_dtypes("number"):
+        places = 4 if name in KPIS and KPIS[str(name)].unit == "share" else 2 if shaped[name].abs().max() < 100 else 0
+        shaped[name] = shaped[name].astype(float).round(places)
     if "day" in shaped:
         shaped["day"] = pd.to_datetime(shaped["day"]).dt.strftime("%Y-%m-%d")
-    return shaped.rename(columns={name: kpi.label for name, kpi in KPIS.items()} | _LABELS)
+    return shaped
 
 
 _LABELS: Final = {
     "day": "Day",
     "scene": "Scene",
     "room_id": "Room",
+    "host": "Host",
     "item_id": "Product",
     "title": "Title",
-    "host": "Host",
+    "category": "Category",
+    "expected_orders": "Orders predicted",
+    "expected_sales": "GMV predicted",
 }
