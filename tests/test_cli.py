@@ -17,7 +17,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 def test_help_lists_the_verbs_that_exist_and_no_others() -> None:
     text = run("--help").stdout
-    for verb in ("demo", "run", "data", "board", "alerts"):
+    for verb in ("demo", "run", "data", "board", "alerts", "review"):
         assert f" {verb} " in text
     for later in ("tune", "train", "score", "select"):
         assert f" {later} " not in text

@@ -154,6 +154,21 @@ def alerts(
     watch(places, _console(), minutes=None if once else every)
 
 
+@app.command()
+def review(
+    log: LogArgument,
+    config: BoardOption = None,
+    cache: CacheOption = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="How many days; 7 for a week, 30 for a month.")] = 7,
+    end: Annotated[str | None, typer.Option("--end", help="The last of them, YYYY-MM-DD; else the log's.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("review.html"),
+) -> None:
+    """A week or a month of a log beside its targets, as one HTML file."""
+    from beautyrec.board.review import write_review
+
+    typer.echo(write_review(log, out, days=days, end=end, config=config, cache=cache))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the command line; exit code 2 and one message for an error raised on purpose, or for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)

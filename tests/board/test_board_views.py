@@ -58,7 +58,7 @@ def test_each_kpi_can_be_drawn(cube: Cube) -> None:
         assert {line.name for line in figure.data} == set(SCENES)
     charts = control_charts(daily_counts(cube), AlertConfig())
     chart = charts[(charts.kpi == "cvr") & (charts.scene == SCENES[0])]
-    drawn = {line.name: line for line in control(chart, "share").data}
+    drawn = {line.name: line for line in control(chart, "CVR", "share").data}
     assert np.array_equal(drawn["seen"].y, chart.value)
     assert len(drawn["alert"].y) == (chart.alarm != 0).sum()
 

@@ -91,7 +91,7 @@ def _changes(daily: pd.DataFrame, config: AlertConfig, since: pd.Timestamp) -> l
     news = charts[charts["began"] & (charts["day"] >= since)]
     alerts = []
     for _, row in news.iterrows():
-        kpi, unit = _named(str(row["kpi"]))
+        kpi, unit = named(str(row["kpi"]))
         value, usual = (shown(row[name], unit) for name in ("value", "expected"))
         sign = "below" if row["alarm"] < 0 else "above"
         text = (
@@ -198,6 +198,6 @@ def _alert(kind: str, day: pd.Timestamp, scene: str, subject: str, message: str)
     return Alert(f"{kind}:{subject}:{scene}:{day:%Y-%m-%d}", kind, day.date(), scene, subject, message)
 
 
-def _named(kpi: str) -> tuple[str, str]:
+def named(kpi: str) -> tuple[str, str]:
     """Label and unit; what is watched of viewers is their number a room."""
     return ("Viewers a room", "count") if kpi == "viewers" else (KPIS[kpi].label, KPIS[kpi].unit)

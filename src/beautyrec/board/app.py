@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from beautyrec.board.alerts import Alert, daily_counts, find_alerts
+from beautyrec.board.alerts import Alert, daily_counts, find_alerts, named
 from beautyrec.board.config import BoardConfig, read_board_config
 from beautyrec.board.cube import OUTSIDE, Cube, refreshed
 from beautyrec.board.kpis import KPIS, Filter, kpi_table, product_table
@@ -122,14 +122,14 @@ def _limits(st: Any, cube: Cube, where: Filter, told: BoardConfig) -> None:
         return
     left, right = st.columns(2)
     names = [each.name for each in WATCHED]
-    name = left.selectbox("Watched KPI", names, index=1, format_func=lambda each: KPIS[each].label)
+    name = left.selectbox("Watched KPI", names, index=1, format_func=lambda each: named(each)[0])
     alerts, charts = _remembered(st, cube, told)
     scenes = [each for each in where.scenes if each in set(daily["scene"])]
     changed = [scenes.index(alert.scene) for alert in alerts if alert.kind == "change" and alert.scene in scenes]
     scene = right.selectbox("Scene", scenes, index=changed[0] if changed else 0)
     chart = charts[(charts["kpi"] == name) & (charts["scene"] == scene)]
     chart = chart[chart["day"].dt.date.between(where.start, where.end)]
-    st.plotly_chart(control(chart, KPIS[name].unit), width="stretch")
+    st.plotly_chart(control(chart, *named(name)), width="stretch")
     st.caption(
         "Expected of this scene on this weekday from the days before. An alert goes by a running mean of days: some mark a "
         f"day inside its own limits. About {told.alerts.false_alarms_per_month:g} false alarms a month are to be expected."

@@ -135,11 +135,11 @@ def trend(table: pd.DataFrame, name: str, target: float | None = None) -> Any:
         line = {"color": figures.INK, "dash": "dash", "width": 1.5}
         label = {"text": "target", "bgcolor": "rgba(255,255,255,0.85)"}
         figure.add_hline(y=target, line=line, opacity=1, annotation=label, annotation_position="top left")
-    _axes(figure, kpi.unit)
+    _axes(figure, kpi.label, kpi.unit)
     return figure
 
 
-def control(chart: pd.DataFrame, unit: str) -> Any:
+def control(chart: pd.DataFrame, title: str, unit: str) -> Any:
     """One KPI of one scene beside its limits; chart is of :func:`beautyrec.board.limits.control_chart`."""
     figure = figures.blank(340)
     band = {"color": figures.GRID, "width": 0}
@@ -159,13 +159,13 @@ def control(chart: pd.DataFrame, unit: str) -> Any:
     out = chart[chart["alarm"] != 0]
     marker = {"color": figures.COLOURS["refuse"], "size": 12, "symbol": "circle-open", "line": {"width": 3}}
     figure.add_scatter(x=out["day"], y=out["value"], mode="markers", name="alert", marker=marker)
-    _axes(figure, unit)
+    _axes(figure, title, unit)
     return figure
 
 
-def _axes(figure: Any, unit: str) -> None:
+def _axes(figure: Any, title: str, unit: str) -> None:
     figure.update_yaxes(tickformat=".1%" if unit == "share" else ",.4~g", rangemode="tozero", gridcolor=figures.GRID)
-    figure.update_yaxes(showgrid=True)
+    figure.update_yaxes(showgrid=True, title=title)
     figure.update_xaxes(tickformat="%d %b", nticks=8)
 
 
