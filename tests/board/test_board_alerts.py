@@ -32,6 +32,8 @@ def shop(folder: Path, rng: np.random.Generator, *, drop: float = 0.0, lost: str
     rooms["ends_at"] = rooms.starts_at + pd.Timedelta(hours=1)
     if lost == "room":
         rooms = rooms[:-1]
+    if lost == "day":
+        rooms = rooms[rooms.day != DAYS - 2]
     parts = []
     for number, room in enumerate(rooms.itertuples()):
         worst = room.day == DAYS - 1 and room.scene == "sale"
@@ -43,6 +45,8 @@ def shop(folder: Path, rng: np.random.Generator, *, drop: float = 0.0, lost: str
                 part.assign(ts=room.starts_at, room_id=room.room_id, user_id=number * 10_000 + np.arange(count))
             )
     events = pd.concat(parts, ignore_index=True).assign(price=5.0, quantity=1)
+    if lost == "price":
+        events.loc[events.room_id == rooms.room_id.iloc[-1], "price"] = np.nan
     events.assign(event_id=np.arange(len(events))).to_parquet(folder / "events.parquet")
     pd.DataFrame({"item_id": ["a", "b"], "title": ["Balm", "Serum"], "cost": 2.0}).to_parquet(folder / "items.parquet")
     rooms.drop(columns="day").to_parquet(folder / "rooms.parquet")
@@ -79,6 +83,11 @@ def test_a_drop_is_told_with_its_size(tmp_path: Path, rng: np.random.Generator) 
 def test_what_is_missing_is_told(tmp_path: Path, rng: np.random.Generator) -> None:
     assert ("missing", "sale", "orders") in kinds(refreshed(shop(tmp_path / "orders", rng, lost="orders")))
     assert ("missing", "sale", "rooms") in kinds(refreshed(shop(tmp_path / "room", rng, lost="room")))
+    assert [each for each in kinds(refreshed(shop(tmp_path / "day", rng, lost="day"))) if each[0] == "missing"] == [
+        ("missing", "", "rooms")
+    ]
+    priced = find_alerts(refreshed(shop(tmp_path / "price", rng, lost="price")), CONFIG)
+    assert [alert.subject for alert in priced if alert.kind == "missing"] == ["price"]
 
 
 def test_a_model_that_expects_too_much_is_told_and_one_within_the_tolerance_is_not(

@@ -119,7 +119,9 @@ class Review:
             return []
         worst = (table["expected_sales"] - table["gmv"]).abs().sort_values(ascending=False).index[:_TOP]
         bias = table["expected_sales"].sum() / max(float(table["gmv"].sum()), 1e-9) - 1
-        text = f"In all, predicted sales differ from the real ones by {100 * bias:+.1f} %. The products they missed by most, in money:"
+        text = (
+            f"Predicted sales differ from real ones by {100 * bias:+.1f} % in all. Products they missed by most money:"
+        )
         return [Section("missed", "Predicted and sold", text, tables=[_product_rows(table.loc[worst])])]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from beautyrec.board.config import read_board_config
 from beautyrec.board.cube import refreshed
-from beautyrec.errors import MissingExtraError
+from beautyrec.errors import ConfigError, MissingExtraError
 
 
 def command(log: Path, config: Path | None, cache: Path | None, port: int) -> list[str]:
@@ -44,12 +44,19 @@ def serve(log: Path, config: Path | None = None, cache: Path | None = None, port
 
     Raises:
         MissingExtraError: streamlit is not installed.
-        BeautyrecError: the log or the TOML is wrong.
+        BeautyrecError: the log or the TOML is wrong, or the port is taken.
     """
     if find_spec("streamlit") is None:
         raise MissingExtraError("streamlit", "board")
     refreshed(log, cache, utc_offset_hours=read_board_config(config).utc_offset_hours)
-    subprocess.run(command(log, config, cache, port), check=False)  # noqa: S603 (our own interpreter)
+    try:
+        done = subprocess.run(command(log, config, cache, port), check=False)  # noqa: S603 (our own interpreter)
+    except KeyboardInterrupt:
+        return
+    if done.returncode > 0:
+        raise ConfigError(
+            f"board: streamlit ended with code {done.returncode}; is port {port} free? --port names another."
+        )
 
 
 def _serve_ready() -> None:
