@@ -31,6 +31,7 @@ def test_a_wheel_holds_all_that_the_demo_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "configs/demo.toml",
+        "configs/board.toml",
         "evaluation/templates/page.html",
         "py.typed",
         "serving/scorer.py",

@@ -223,6 +223,59 @@ def check_data(
     check_path(path, columns, test=test, as_json=as_json, console=_console())
 
 
+LogArgument = Annotated[Path, typer.Argument(help="Folder of a log.")]
+BoardOption = Annotated[Path | None, typer.Option("--config", help="A TOML file like configs/board.toml.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder of the counts; else a hidden one beside the log.")
+]
+
+
+@app.command()
+def board(
+    log: LogArgument,
+    config: BoardOption = None,
+    cache: CacheOption = None,
+    port: Annotated[int, typer.Option("--port", help="Where the page is served, on this machine only.")] = 8501,
+) -> None:
+    """The KPI board of a log, as a page in the browser."""
+    from beautyrec.board.serve import serve
+
+    serve(log, config, cache, port)
+
+
+@app.command()
+def alerts(
+    log: LogArgument,
+    config: BoardOption = None,
+    cache: CacheOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, as for cron.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Minutes between two looks.")] = 15.0,
+    file: Annotated[Path | None, typer.Option("--file", help="Add them to this file, a JSON object a line.")] = None,
+    webhook: Annotated[str | None, typer.Option("--webhook", help="Post them to this address.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="What was told; else beside the log.")] = None,
+) -> None:
+    """What changed, is missing, or runs out in a log; each alert once."""
+    from beautyrec.board.watch import Places, watch
+
+    places = Places(log, config, cache, file, webhook, state)
+    watch(places, _console(), minutes=None if once else every)
+
+
+@app.command()
+def review(
+    log: LogArgument,
+    config: BoardOption = None,
+    cache: CacheOption = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="How many days; 7 for a week, 30 for a month.")] = 7,
+    end: Annotated[str | None, typer.Option("--end", help="The last of them, YYYY-MM-DD; else the log's.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("review.html"),
+) -> None:
+    """A week or a month of a log beside its targets, as one HTML file."""
+    from beautyrec.board.review import write_review
+
+    typer.echo(write_review(log, out, days=days, end=end, config=config, cache=cache))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the command line; exit code 2 and one message for an error raised on purpose, or for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
