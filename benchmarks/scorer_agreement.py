@@ -1,9 +1,9 @@
 """The same lists whichever way the scorer is asked: alone, together, in threads, in processes, by MLflow and by Spark.
 
-Factors of 64 dimensions over 12,101 items, made up; the lists of all users together are what the others are held against. Sixteen
-threads ask one watched scorer while a new champion is put in its place every second: each answer says which champion it is of,
-and has to be that champion's. Scores are numbers of 32 bits: a difference is absolute up to a score of 1 and relative above. Spark
-is asked where it is installed (``BEAUTYREC_SPARK_PYTHON`` may name another Python that has it).
+Factors of 64 dimensions over 12,101 items, made up; the lists of all users together are what the others are held against.
+Sixteen threads ask one watched scorer while a new champion is put in its place every second: each answer says which champion it
+is of, and has to be that champion's. Scores are numbers of 32 bits: a difference is absolute up to 1 and relative above. Spark is
+asked where it is installed (``BEAUTYREC_SPARK_PYTHON`` may name another Python that has it).
 """
 
 from __future__ import annotations
