@@ -74,8 +74,10 @@ def changing(folder: Path, states: list[Any], every: float) -> Iterator[list[int
     """The champion in a folder, replaced again and again while the block is open; how often comes out at the end."""
     over, swaps = threading.Event(), [0]
 
+    start = time.monotonic()
+
     def change() -> None:
-        while not over.wait(every):
+        while not over.wait(max(0.0, start + (swaps[0] + 1) * every - time.monotonic())):  # writing takes a part of it
             swaps[0] += 1
             state, card = states[swaps[0] % len(states)]
             write_artifact(folder, state, card)
