@@ -9,6 +9,8 @@ import json
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from benchmarks._harness import RESULTS, ROOT
 
@@ -30,6 +32,10 @@ def main() -> None:
         linear = [seconds[-1] * size / sizes[-1] for size in sizes]
         place.loglog(sizes, linear, "--", color="#999999", linewidth=1, label="linear, through the last")
         place.set(title=name, xlabel=unit, ylabel="seconds")
+        place.set_xticks(sizes, [f"{size // 1000:,}k" for size in sizes], fontsize=8)
+        place.xaxis.set_minor_locator(NullLocator())
+        place.yaxis.set_minor_formatter(NullFormatter())
+        place.set_ylim(10 ** np.floor(np.log10(min(linear + seconds))), 10 ** np.ceil(np.log10(max(seconds))))
         place.grid(alpha=0.3)
     places[0].legend(frameon=False, fontsize=8)
     figure.savefig(ROOT / "docs" / "images" / "growth.png", dpi=110)
