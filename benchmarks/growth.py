@@ -1,7 +1,7 @@
 """How time grows with events, users, items and workers, for ``docs/scale.md``.
 
-One thread each: twenty features of a made-up log (DuckDB, seconds of the process by the clock), a fit of ALS, lists of 50 by the
-number of users and by that of items (64 dimensions, processor seconds), and batch scoring by the number of processes (clock).
+Twenty features of a made-up log (DuckDB on two threads, by the clock); on one thread a fit of ALS, and lists of 50 by the number
+of users and by that of items (64 dimensions, processor seconds); and batch scoring by the number of processes (clock).
 An exponent is the slope of the logarithm of seconds over that of the size, from the second size to the last: 1 is linear.
 """
 
