@@ -32,8 +32,8 @@ test: $(STAMP) ## the whole test suite
 SPARK := $(VENV)/.spark
 JAVA := $(shell command -v java || ls "$$JAVA_HOME/bin/java" 2>/dev/null)
 
-test-spark: $(STAMP) $(if $(JAVA),$(SPARK)) ## the same features on DuckDB and on Spark (Java 17 or 21)
-	$(BIN)/python -m pytest -m spark -rs tests/features tests/data tests/test_engine.py
+test-spark: $(STAMP) $(if $(JAVA),$(SPARK)) ## the same features and lists on one machine and on Spark (Java 17 or 21)
+	$(BIN)/python -m pytest -m spark -rs tests/features tests/data tests/serving tests/test_engine.py
 
 $(SPARK): pyproject.toml constraints.txt | $(STAMP)
 	@echo "installing PySpark into $(VENV) (470 MB, once)"

@@ -81,13 +81,15 @@ def score(
     on_unknown: Annotated[str, typer.Option(help="Users not in training: fallback, skip or raise.")] = "fallback",
     shard_users: Annotated[int, typer.Option("--shard-users", min=1, help="Users in a file.")] = 20_000,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="local, or spark: where its session runs.")] = "local",
 ) -> None:
     """Everyone's list: the scorer over a table of users, in shards."""
-    from beautyrec.jobs.score import score_all
+    from beautyrec.jobs.score import engine_named, score_all
     from beautyrec.serving.batch import BatchPlan
 
     plan = BatchPlan(k, not include_seen, on_unknown, shard_users)  # type: ignore[arg-type]  # it checks the text
-    score_all(model, users, out, plan, workers, _console())
+    console = _console()
+    score_all(model, users, out, plan, engine_named(engine, workers, console), console)
 
 
 @app.command()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -266,12 +269,26 @@ def _session(settings: Mapping[str, str]) -> Any:
     for key, value in settings.items():
         conf.set(key, value)
     try:
-        return SparkSession.builder.config(conf=conf).getOrCreate()
+        with _this_python():
+            return SparkSession.builder.config(conf=conf).getOrCreate()
     except PySparkRuntimeError as error:
         raise ConfigError(
             f"Spark does not start with {dict(settings)}: {str(error).splitlines()[0]} It needs Java 17 or 21: install it, "
             "and set JAVA_HOME or have 'java' on the PATH."
         ) from None
+
+
+@contextmanager
+def _this_python() -> Iterator[None]:
+    """The environment in which a session that starts runs Python functions by this Python, unless it names another."""
+    key = "PYSPARK_PYTHON"
+    named = key in os.environ
+    os.environ.setdefault(key, sys.executable)
+    try:
+        yield
+    finally:
+        if not named:
+            del os.environ[key]
 
 
 def _spark_compiler() -> Any:

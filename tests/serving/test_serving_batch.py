@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from serving_models import MODELS, factors, feature_rows, funnel, stored
 
+from beautyrec.cli import main
 from beautyrec.errors import ArtifactError, ConfigError, SchemaError, SourceError, UnknownIdError
 from beautyrec.serving import ModelCard, Scorer, write_artifact
 from beautyrec.serving.batch import BatchPlan, score_users
@@ -235,7 +236,7 @@ def test_a_champion_that_is_replaced_meanwhile_is_not_mixed_in(tmp_path):
         from beautyrec.serving import batch
 
         write_artifact(tmp_path / "a", MODELS["item_scores"]().state(), ModelCard("other"))
-        batch._scorer.cache_clear()  # as in a process that begins now
+        batch.same_scorer.cache_clear()  # as in a process that begins now
 
     with pytest.raises(ArtifactError, match="was replaced while"):
         score_users(
@@ -246,3 +247,14 @@ def test_a_champion_that_is_replaced_meanwhile_is_not_mixed_in(tmp_path):
             on_progress=replace,
         )
     assert Scorer.load(tmp_path / "a").info.kind == "item_scores"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [(["hadoop"], "known are local and spark"), (["spark", "--workers", "2"], "Spark's own")]
+)
+def test_an_engine_that_is_not_there_is_said(tmp_path, capsys, options, says):
+    with pytest.raises(SystemExit) as done:
+        main(["score", "--model", "a", "--users", "u", "--out", str(tmp_path / "o"), "--engine", *options])
+    assert done.value.code == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()

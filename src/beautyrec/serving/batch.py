@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import beautyrec
 from beautyrec.errors import ArtifactError, ConfigError, SchemaError
@@ -130,22 +130,40 @@ def score_users(
     files = files_of(Path(users))
     groups = row_groups(files)
     rows = sum(size for *_, size in groups)
-    job = {
+    count = -(-rows // plan.shard_users)
+    with held(place):
+        begin(place, job_of(scorer, files, rows, plan))
+        task = _Task(Path(artifact).absolute(), scorer.artifact.fingerprint, groups, place.absolute(), plan)
+        shards = _run(task, count, min(workers, count), on_progress)
+        finish(place, shards)
+    return shards
+
+
+def job_of(scorer: Scorer, files: tuple[Path, ...], rows: int, plan: BatchPlan) -> dict[str, Any]:
+    """What a job computes, as ``job.json`` holds it."""
+    return {
         "artifact": scorer.artifact.fingerprint,
         "users": digest(files),
         "rows": rows,
         "plan": asdict(plan),
         "package": beautyrec.__version__,
     }
-    count = -(-rows // plan.shard_users)
-    with held(place):
-        begin(place, job)
-        task = _Task(Path(artifact).absolute(), scorer.artifact.fingerprint, groups, place.absolute(), plan)
-        shards = _run(task, count, min(workers, count), on_progress)
-        listed = {"shards": [asdict(shard) for shard in shards], "rows": sum(shard.rows for shard in shards)}
-        with atomic_file(place / SHARDS) as temporary:
-            temporary.write_text(json.dumps(listed, indent=1) + "\n")
-    return shards
+
+
+def shard_at(path: Path) -> Shard:
+    """What a shard's file holds."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return Shard(path.name, pq.read_metadata(path).num_rows, path.stat().st_size, sha256)
+
+
+def finish(out: Path, shards: tuple[Shard, ...]) -> None:
+    """Writes ``shards.json``: the job is done."""
+    listed = {"shards": [asdict(shard) for shard in shards], "rows": sum(shard.rows for shard in shards)}
+    with atomic_file(out / SHARDS) as temporary:
+        temporary.write_text(json.dumps(listed, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -164,13 +182,11 @@ class _Task:
 
         path = self.out / f"part-{number:05d}.parquet"
         if not path.exists():
-            scorer = _scorer(self.artifact, self.fingerprint)
+            scorer = same_scorer(self.artifact, self.fingerprint)
             rows = self._rows(number, scorer)
             with atomic_file(path) as temporary:
                 pq.write_table(answer_table(scorer, rows, self.plan), temporary, compression="zstd")
-        with path.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        return Shard(path.name, pq.read_metadata(path).num_rows, path.stat().st_size, sha256)
+        return shard_at(path)
 
     def _rows(self, number: int, scorer: Scorer) -> pa.Table:
         """The rows of a shard, read from the row groups that it lies in."""
@@ -216,7 +232,7 @@ def _run(task: _Task, count: int, workers: int, on_progress: Progress | None) ->
 
 
 @lru_cache(maxsize=1)
-def _scorer(artifact: Path, fingerprint: str) -> Scorer:
+def same_scorer(artifact: Path, fingerprint: str) -> Scorer:
     """The scorer of this process, which has to be the one that the job was begun with."""
     scorer = Scorer.load(artifact)
     if scorer.artifact.fingerprint != fingerprint:

@@ -1,0 +1,122 @@
+"""How time grows with events, users, items and workers, for ``docs/scale.md``.
+
+Twenty features of a made-up log (DuckDB on two threads, by the clock); on one thread a fit of ALS, and lists of 50 by the number
+of users and by that of items (64 dimensions, processor seconds); and batch scoring by the number of processes (clock).
+An exponent is the slope of the logarithm of seconds over that of the size, from the second size to the last: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beautyrec.data.interactions import Interactions
+from beautyrec.data.vocabulary import Vocabulary
+from beautyrec.models.als import ALS
+from beautyrec.models.factors import FactorRecommender
+from beautyrec.models.known import History, Known
+from beautyrec.serving import ModelCard, write_artifact
+from beautyrec.serving.batch import BatchPlan, score_users
+from benchmarks import _feature_log, _harness
+from benchmarks.features import child
+
+ITEMS, FACTORS, K = 12_101, 64, 50
+EVENTS, QUICK_EVENTS = (100_000, 300_000, 1_000_000), (10_000, 20_000, 40_000)
+FITS, QUICK_FITS = (30_000, 100_000, 300_000), (3_000, 6_000, 12_000)
+USERS, QUICK_USERS = (1_000, 4_000, 16_000), (100, 200, 400)
+CATALOGUES, QUICK_CATALOGUES = (12_500, 50_000, 200_000, 1_000_000), (2_000, 4_000, 8_000)
+ASKED, WORKERS = 64, (1, 2)
+Curve = dict[int, float]
+"""Seconds by size."""
+
+
+def measure(seed: int, quick: bool) -> _harness.Measured:
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        curves = {
+            "features by events": {n: features(folder, n, seed) for n in (QUICK_EVENTS if quick else EVENTS)},
+            "ALS by events": {n: fit(rng, n) for n in (QUICK_FITS if quick else FITS)},
+            "lists by users": lists_by_users(rng, QUICK_USERS if quick else USERS),
+            "lists by items": {
+                n: lists(model(rng, ASKED, n), ASKED) for n in (QUICK_CATALOGUES if quick else CATALOGUES)
+            },
+        }
+        workers = by_workers(folder, rng, 400 if quick else 40_000)
+    bound = 2.0 if quick else 1.15
+    checks = [_harness.at_most(f"{name}, exponent", exponent(curve), "", bound) for name, curve in curves.items()]
+    gain = workers[1] / workers[2]
+    checks.append(_harness.at_least("two processes, times one", gain, "times", 0.02 if quick else 1.6))
+    rounded = {name: {str(n): round(s, 4) for n, s in curve.items()} for name, curve in curves.items()}
+    return checks, {**rounded, "batch by workers": {str(n): round(s, 2) for n, s in workers.items()}}
+
+
+def exponent(curve: Curve) -> float:
+    sizes, seconds = np.array(list(curve))[1:], np.array(list(curve.values()))[1:]
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def features(folder: Path, events: int, seed: int) -> float:
+    _feature_log.make(folder / f"log{events}", events, seed)
+    return child(folder / f"log{events}", folder).seconds
+
+
+def fit(rng: np.random.Generator, events: int) -> float:
+    """ALS with ten events a user."""
+    frame = pd.DataFrame(
+        {
+            "user_id": rng.integers(0, events // 10, events),
+            "item_id": (ITEMS * rng.random(events) ** 3).astype(np.int64),
+            "ts": pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(events), unit="s"),
+        }
+    )
+    train = Interactions.from_frame(frame)
+    return processor(lambda: ALS(factors=FACTORS).fit(train, seed=0))
+
+
+def model(rng: np.random.Generator, users: int, items: int) -> FactorRecommender:
+    indptr = np.arange(users + 1, dtype=np.int64) * 8
+    seen = History(indptr, (items * rng.random(indptr[-1]) ** 3).astype(np.int64))
+    ids = (Vocabulary(pd.Index(np.arange(count))) for count in (users, items))
+    parts = (rng.normal(size=(count, FACTORS), scale=0.1).astype(np.float32) for count in (users, items))
+    return FactorRecommender(Known(*ids, seen, rng.random(items, dtype=np.float32)), *parts)
+
+
+def lists_by_users(rng: np.random.Generator, sizes: tuple[int, ...]) -> Curve:
+    everyone = model(rng, max(sizes), ITEMS)
+    return {n: lists(everyone, n) for n in sizes}
+
+
+def lists(recommender: FactorRecommender, users: int) -> float:
+    """Median of three."""
+    recommender.recommend(np.arange(1), K)
+    return float(np.median([processor(lambda: recommender.recommend(np.arange(users), K)) for _ in range(3)]))
+
+
+def by_workers(folder: Path, rng: np.random.Generator, users: int) -> Curve:
+    write_artifact(folder / "model", model(rng, users, ITEMS).state(), ModelCard("als"))
+    pq.write_table(pa.table({"user_id": np.arange(users)}), folder / "users.parquet")
+    found: Curve = {}
+    for workers in WORKERS:
+        start = time.perf_counter()
+        plan = BatchPlan(K, shard_users=users // 8)
+        score_users(folder / "model", folder / "users.parquet", folder / f"lists{workers}", plan, workers=workers)
+        found[workers] = time.perf_counter() - start
+    return found
+
+
+def processor(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    _harness.main("growth", measure)
