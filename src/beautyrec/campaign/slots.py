@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +22,7 @@ from beautyrec.campaign.journal import quiet
 from beautyrec.campaign.month_trial import COMPLETE, FAILED, Result, Task, Trial, result_from, task_from
 from beautyrec.campaign.samplers import optuna
 from beautyrec.campaign.space import Choice, Family, Int, Range
-from beautyrec.errors import ConfigError
+from beautyrec.errors import BeautyrecError, ConfigError, MissingExtraError
 
 TASK, RESULT, WORKER, ALIVE, LOST = "task", "result", "worker", "alive", "lost"
 
@@ -98,6 +100,7 @@ class Slots:
 
         Raises:
             ConfigError: the storage cannot be used.
+            MissingExtraError: it is a PostgreSQL database and psycopg is not installed.
         """
         module = optuna()
         with quiet(module):
@@ -108,8 +111,12 @@ class Slots:
                     directions=["maximize"] * len(objectives),
                     load_if_exists=True,
                 )
-            except (ValueError, KeyError, TypeError, OSError, ImportError) as error:
-                raise ConfigError(f"month: '{storage}' cannot be used as the storage of trials: {error}.") from None
+            except BeautyrecError:
+                raise
+            except Exception as error:  # whatever a driver raises
+                reason = str(error).split("\n", 1)[0]
+                place = re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1@", str(storage))  # no password is shown
+                raise ConfigError(f"month: '{place}' cannot be used as the storage of trials: {reason}.") from None
         return cls(study, families, tuple(objectives))
 
     def trials(self) -> list[Trial]:
@@ -262,11 +269,25 @@ def owner(path: Path) -> Iterator[None]:
 
 def _storage(module: Any, storage: str | Path) -> Any:
     if "://" in str(storage):
-        return str(storage)
+        return _with_driver(str(storage))
     path = Path(storage)
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = module.storages.journal
     return module.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=FileLock(path)))
+
+
+def _with_driver(address: str) -> str:
+    """The address of a database; PostgreSQL is reached by psycopg unless it names another driver.
+
+    Raises:
+        MissingExtraError: psycopg is not installed.
+    """
+    head, rest = address.split("://", 1)
+    if head not in ("postgresql", "postgresql+psycopg"):
+        return address
+    if find_spec("psycopg") is None:
+        raise MissingExtraError("psycopg", "postgres")
+    return f"postgresql+psycopg://{rest}"
 
 
 def _alive(trial: Any, patience: float) -> bool:
