@@ -94,7 +94,7 @@ def test_two_workers_over_a_database_come_to_what_one_over_the_journal_does(serv
 @needs_driver
 def test_a_database_that_is_away_is_an_error_that_names_it(tmp_path: Path) -> None:
     family = {"any": Family("any", {"n": Int(1, 9)}, {"n": 2})}
-    with pytest.raises(ConfigError, match="'postgresql://month@/.*cannot be used as the storage of trials") as told:
+    with pytest.raises(ConfigError, match=r"'postgresql://month@/.*cannot be used as the storage of trials") as told:
         Slots.open(f"postgresql://month:secret@/postgres?host={tmp_path}", "month", family, ("lift",))
     assert "secret" not in str(told.value)
 
