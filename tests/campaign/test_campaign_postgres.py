@@ -100,6 +100,6 @@ def test_a_database_that_is_away_is_an_error_that_names_it(tmp_path: Path) -> No
 
 
 def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beautyrec.campaign.slots.find_spec", lambda name: None)
+    monkeypatch.setattr("beautyrec.campaign.trial_storage.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"beautyrec\[postgres\]"):
         Slots.open("postgresql://month@host/trials", "month", {}, ("lift",))
