@@ -99,10 +99,25 @@ def tune(
     out: OutOption = None,
     day: Annotated[str | None, typer.Option("--day", help="Only this day, as 2026-11-22; for a live month.")] = None,
     worker: Annotated[bool, typer.Option("--worker", help="Join the month as a worker, until it is over.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Only show the month that others run, until it is over.")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Only write report.html of the month as it stands.")] = False,
 ) -> None:
     """The tuning month: weekly rounds of trials over a log, then a confirmation; goes on where it was left."""
+    from beautyrec.errors import ConfigError
     from beautyrec.jobs.month_config import read_month
-    from beautyrec.jobs.month_job import join_month, run_month
+    from beautyrec.jobs.month_job import join_month, report_month, run_month
+    from beautyrec.jobs.month_watch import watch_month
+
+    if sum([day is not None, worker, watch, report]) > 1:
+        raise ConfigError("--day, --worker, --watch and --report exclude each other. Give one of them.")
+    if watch:
+        watch_month(read_month(config), Console(), out)
+        return
+    if report:
+        Console().print(f"[bold]report:[/] {report_month(read_month(config), out)}")
+        return
 
     if worker:
         Console().print(f"{join_month(read_month(config), out)} trials done")

@@ -6,6 +6,7 @@
     ├── DataError                 something is wrong with data that came in
     │   ├── SchemaError           a missing or unknown column, a wrong type, a value out of range
     │   ├── SourceError           a file or folder that is absent or not in the format it should be
+    │   │   └── StateError        the state of a campaign cannot be written, as on a full disk; what it holds is kept
     │   └── UnknownIdError        an id that the vocabulary has not seen
     ├── ConfigError               an unknown key or name, a value out of its bounds
     ├── MissingExtraError         an optional dependency is not installed (says which extra has it)
@@ -35,6 +36,10 @@ class SchemaError(DataError):
 
 class SourceError(DataError):
     """A file or folder that is absent or not in the format it should be."""
+
+
+class StateError(SourceError):
+    """The state of a campaign that cannot be written, as on a full disk; what it holds is kept."""
 
 
 class UnknownIdError(DataError):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -10,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
 from beautyrec.campaign.calendar import Calendar, CalendarConfig
 from beautyrec.campaign.judging import Candidate, Judge
 from beautyrec.campaign.known_days import KnownDays
 from beautyrec.campaign.month import Campaign
-from beautyrec.campaign.month_spec import AimConfig, BudgetConfig, GateConfig, MonthSpec, SamplerConfig
+from beautyrec.campaign.month_spec import AimConfig, BudgetConfig, GateConfig, MonthSpec, PolicyConfig, SamplerConfig
+from beautyrec.campaign.month_state import read_entry, write_entry
 from beautyrec.campaign.searched import SearchedFamily
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT
-from beautyrec.errors import ConfigError
+from beautyrec.errors import ConfigError, StateError
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.world import World
 
@@ -162,6 +167,52 @@ def test_several_workers_need_a_log_in_files(place: Path, tmp_path: Path) -> Non
 def test_another_spec_in_the_same_folder_is_refused(over: Campaign, place: Path) -> None:
     with pytest.raises(ConfigError, match="another seed, gate"):
         Campaign.create(replace(SPEC, seed=2, gate=GateConfig(finalists=1)), place, over.folder)
+
+
+def test_a_disk_that_is_full_ends_the_run_and_keeps_the_state(
+    over: Campaign, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line fits, at several moments of the month; with room again the same process goes on to the same end."""
+    campaign, write = Campaign.create(SPEC, place, tmp_path), JournalFileBackend.append_logs
+    calls, full = itertools.count(), (5, 20, 33, 60)
+
+    def append(self: JournalFileBackend, logs: list[dict[str, object]]) -> None:
+        if next(calls) in full:
+            with (tmp_path / "trials.journal").open("ab") as handle:
+                handle.write(json.dumps(logs[0]).encode()[:20])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+    for _ in full:
+        with pytest.raises(StateError, match=r"trials\.journal' cannot be written: .*No space left.*run it again"):
+            campaign.run()
+    confirmed, expected = campaign.run(), over.confirmation()
+    assert expected is not None
+    pd.testing.assert_frame_equal(campaign.trials()[SAME], over.trials()[SAME])
+    assert confirmed.to_json()["champion"] == expected.champion
+
+
+def test_a_file_of_the_state_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_entry(tmp_path / "day.json", {"day": 1})
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StateError, match=r"day\.json' cannot be written: .*What was there stays"):
+        write_entry(tmp_path / "day.json", {"day": 2})
+    assert read_entry(tmp_path / "day.json") == {"day": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["day.json"]
+
+
+def test_nothing_to_search_is_refused() -> None:
+    families = {**FAMILIES, "item_knn": SearchedFamily(fixed={"neighbours": 50})}
+    replace(SPEC, families=families)  # the policy's temperature is left to search
+    with pytest.raises(
+        ConfigError, match=r"\[month\.families\.item_knn\.space\] and \[month\.policy\.space\] are both empty"
+    ):
+        replace(SPEC, families=families, policy=PolicyConfig(space={}))
 
 
 def test_unknown_names_are_refused() -> None:

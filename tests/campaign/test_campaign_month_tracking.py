@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from beautyrec.campaign.calendar import CalendarConfig
 from beautyrec.campaign.mlflow_store import mlflow_client, search_runs
@@ -78,6 +80,39 @@ def test_a_store_that_is_down_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="cannot be used"):
         MonthTracker(MlflowTracker(f"sqlite:///{tmp_path}/file/mlflow.db")).sync(campaign)
+
+
+def test_a_store_that_fails_half_way_gets_what_it_lacks_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are made and their answer is lost; then metrics are refused; then all is well."""
+    campaign = Campaign.create(SPEC, World.tiny(0, replace(WorldConfig.tiny(), days=4)).log(), tmp_path / "month")
+    campaign.run()
+    store = MlflowTracker.in_folder(tmp_path)
+    tracker, calls = MonthTracker(store), itertools.count()
+
+    def flaky(name: str) -> None:
+        call = getattr(MlflowClient, name)
+
+        def answer(self: MlflowClient, *args: object, **named: object) -> object:
+            given = call(self, *args, **named)
+            if next(calls) in (0, 3, 7):
+                raise ConnectionError("the server went away")
+            return given
+
+        monkeypatch.setattr(MlflowClient, name, answer)
+
+    flaky("create_run")
+    flaky("log_batch")
+    for _ in range(3):
+        with pytest.raises(SourceError, match="the server went away"):
+            tracker.sync(campaign)
+    tracker.sync(campaign)
+    with mlflow_client(store.uri) as client:
+        runs = search_runs(client, store.experiment_id(client), f"tags.`{CAMPAIGN_TAG}` = '{campaign.identity}'")
+    parts = sorted(run.data.tags["beautyrec.part"] for run in runs)
+    assert parts == sorted(["campaign", "week 1", *(f"trial {number}" for number in campaign.trials()["number"])])
+    assert all(run.info.status == "FINISHED" for run in runs)
 
 
 def test_promote_and_roll_back_walk_through_the_versions(tmp_path: Path) -> None:

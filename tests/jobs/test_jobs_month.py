@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from beautyrec.campaign.mlflow_store import mlflow_client, search_runs
 from beautyrec.campaign.month import Campaign
+from beautyrec.campaign.month_report import write_month_report
+from beautyrec.campaign.month_tracking import CAMPAIGN_TAG
+from beautyrec.campaign.tracking import MlflowTracker
 from beautyrec.cli import main
 from beautyrec.errors import ConfigError
 from beautyrec.jobs.config import packaged
 from beautyrec.jobs.month_config import read_month
-from beautyrec.jobs.month_job import run_month
+from beautyrec.jobs.month_job import EXPERIMENT, run_month
+from beautyrec.jobs.month_watch import month_view
 from beautyrec.jobs.registered import versions
 from beautyrec.serving import Scorer
 
@@ -66,6 +74,69 @@ def test_what_is_registered_can_be_served_and_is_told(
     told = capsys.readouterr().out
     assert all(f"{alias}: " in told for alias in ("champion", "challenger"))
     assert versions(str(folder)).count("version") == len(aliases)
+
+
+def test_the_month_has_a_report_and_a_view(
+    run: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = run
+    page = (folder / "report.html").read_text()
+    for title in (
+        "The month",
+        "Confirmation",
+        "Weekly reviews",
+        "Best compromises",
+        "Cost",
+        "The truth on the month after",
+    ):
+        assert f"{title}" in page
+    assert "http://" not in page.split("<body", 1)[1].replace("http://www.w3.org", "")
+    (folder / "report.html").unlink()
+    for flag, told in (("--report", "report.html"), ("--watch", "the month is over")):
+        with pytest.raises(SystemExit) as ended:
+            main(["tune", str(SMALL), "--out", str(folder), flag])
+        assert ended.value.code == 0
+        assert told in capsys.readouterr().out.replace("\n", "")
+    assert (folder / "report.html").read_text() == page
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", str(SMALL), "--out", str(folder), "--watch", "--report"])
+    assert ended.value.code == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_view_of_a_month_that_has_just_begun(tmp_path: Path) -> None:
+    config = read_month(SMALL)
+    (tmp_path / "none").mkdir()
+    run_month(config, data_folder=tmp_path / "none", output=tmp_path, day="2014-07-24")
+    campaign = Campaign.open(tmp_path / "campaign")
+    page = StringIO()
+    Console(width=100, file=page).print(month_view(campaign))
+    told = page.getvalue()
+    assert "1/5" in told
+    assert "0/4" in told, "two days of two trials are to come"
+    assert f"{campaign.calendar.name(1)}, round 1 of 1" in told
+    assert "the policy of the log" in told
+    assert write_month_report(campaign, tmp_path / "early.html").exists(), "a month is told as far as it is"
+
+
+def test_a_tracking_server_that_is_down_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as held:  # a port where nobody answers
+        held.bind(("127.0.0.1", 0))
+        config = replace(read_month(SMALL), tracking=f"http://127.0.0.1:{held.getsockname()[1]}")
+        (tmp_path / "none").mkdir()
+        summary = run_month(config, data_folder=tmp_path / "none", output=tmp_path)
+    assert "cannot be used" in summary["behind"]
+    assert summary["campaign"]["trials"] == 4
+    later = run_month(replace(config, tracking=None), data_folder=tmp_path / "none", output=tmp_path)
+    assert later["behind"] == ""
+    store, identity = (
+        MlflowTracker.in_folder(tmp_path, experiment=EXPERIMENT),
+        Campaign.open(tmp_path / "campaign").identity,
+    )
+    with mlflow_client(store.uri) as client:
+        runs = search_runs(client, store.experiment_id(client), f"tags.`{CAMPAIGN_TAG}` = '{identity}'")
+    assert len(runs) == 1 + 1 + 4, "campaign, week, trials"
 
 
 def test_a_world_that_ends_with_the_month_is_refused() -> None:

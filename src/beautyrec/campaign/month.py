@@ -231,7 +231,10 @@ class Campaign:
         return owner(self.folder / "owner.lock")
 
     def _crew(self) -> Crew:
-        return Crew(self.folder, 0 if self.over else self.spec.workers - 1)
+        size = 0 if self.over else self.spec.workers - 1
+        if size:
+            _ = self.slots  # a database gets its tables once, before workers ask for them
+        return Crew(self.folder, size)
 
     def day_file(self, day: int) -> Path:
         """Where it says what a day came to; the day is over once it is there."""

@@ -17,6 +17,7 @@ from beautyrec.campaign.month_state import last_moment, read_entry, write_entry
 from beautyrec.campaign.month_trial import Trial
 from beautyrec.campaign.planning import Known, Plan, Planner, first_plan, next_plan
 from beautyrec.campaign.review import candidates, gate, review, row_of
+from beautyrec.campaign.slots import me
 from beautyrec.campaign.trying import result_of, work_once
 from beautyrec.errors import BeautyrecError, ConfigError
 
@@ -105,7 +106,9 @@ class DayRun:
 
     def _batch(self, day: int, plan: Plan, numbers: range) -> None:
         """Plan a batch and see it done."""
-        trials, spec = self.campaign.slots.trials(), self.campaign.spec
+        spec = self.campaign.spec
+        self.campaign.slots.reap(spec.budget.patience, spec.budget.retries, idle=me())
+        trials = self.campaign.slots.trials()
         before = [trial for trial in trials if trial.number < numbers.start]
         planner = Planner(spec.searched(), spec.aim.objectives, spec.sampler.sampler(), spec.seed)
         known = Known(self._best(before, day), self._anchor(day))

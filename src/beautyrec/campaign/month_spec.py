@@ -167,6 +167,11 @@ class MonthSpec:
         self.sampler.sampler()
         for name, family in self.searched().items():
             self.families[name].learner(name, _model_only(family.defaults))
+            if not family.space:
+                raise ConfigError(
+                    f"[month.families.{name}.space] and [month.policy.space] are both empty: every trial would be the same. "
+                    f"Name a parameter in one of them."
+                )
 
     @property
     def money(self) -> bool:

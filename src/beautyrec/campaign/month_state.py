@@ -11,7 +11,7 @@ import pandas as pd
 
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import EVENT, IMPRESSION, TS
-from beautyrec.errors import ConfigError, SourceError
+from beautyrec.errors import ConfigError, SourceError, StateError
 from beautyrec.files import atomic_file
 
 
@@ -19,13 +19,13 @@ def write_entry(path: Path, entry: Mapping[str, Any]) -> None:
     """A JSON file, whole or not at all.
 
     Raises:
-        SourceError: it cannot be written, for instance because the disk is full; what was there stays.
+        StateError: it cannot be written, for instance because the disk is full; what was there stays.
     """
     try:
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(entry, indent=1), encoding="utf-8")
     except OSError as error:
-        raise SourceError(
+        raise StateError(
             f"'{path}' cannot be written: {error}. What was there stays; make room and run it again."
         ) from None
 

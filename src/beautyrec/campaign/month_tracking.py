@@ -17,6 +17,7 @@ from beautyrec.campaign.mlflow_store import entities, metric_name, mlflow_client
 from beautyrec.campaign.month import Campaign
 from beautyrec.campaign.month_trial import FAILED, Trial
 from beautyrec.campaign.tracking import METRICS_AT_ONCE, PARENT_TAG, TRIAL_TAG, MlflowTracker, git_commit
+from beautyrec.errors import SourceError
 
 CAMPAIGN_TAG, ROUND_TAG = "beautyrec.campaign", "beautyrec.round"
 OVER: Final = ("FINISHED", "FAILED")
@@ -43,18 +44,25 @@ class MonthTracker:
             MissingExtraError: ``mlflow`` is not installed.
             SourceError: the store cannot be used; nothing is lost, and the next call goes on.
         """
-        with mlflow_client(self.store.uri) as client:
-            if self._client is None:
-                self._open(client, campaign)
-            self._week_runs(campaign)
-            written = 0
-            for trial in campaign.slots.trials():
-                key = f"trial {trial.number}"
-                if trial.result is not None and key not in self._over:
-                    self._trial(campaign, trial, key)
-                    written += 1
-            self._close(campaign)
-            return written
+        try:
+            with mlflow_client(self.store.uri) as client:
+                if self._client is None:
+                    self._open(client, campaign)
+                return self._write(campaign)
+        except SourceError:
+            self._client = None  # what the store has of it is looked up again
+            raise
+
+    def _write(self, campaign: Campaign) -> int:
+        self._week_runs(campaign)
+        written = 0
+        for trial in campaign.slots.trials():
+            key = f"trial {trial.number}"
+            if trial.result is not None and key not in self._over:
+                self._trial(campaign, trial, key)
+                written += 1
+        self._close(campaign)
+        return written
 
     def trial_run(self, number: int) -> str:
         """The id of a trial's run, after :meth:`sync`; empty where it has none."""

@@ -14,43 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from beautyrec.campaign.journal import quiet
 from beautyrec.campaign.month_trial import COMPLETE, FAILED, Result, Task, Trial, result_from, task_from
 from beautyrec.campaign.samplers import optuna
 from beautyrec.campaign.space import Choice, Family, Int, Range
-from beautyrec.errors import ConfigError
+from beautyrec.campaign.trial_storage import open_storage, shown
+from beautyrec.errors import BeautyrecError, ConfigError
 
 TASK, RESULT, WORKER, ALIVE, LOST = "task", "result", "worker", "alive", "lost"
-
-
-class FileLock:
-    """The lock of a journal file. The system frees it when its holder dies, however that comes about.
-
-    Who takes it cuts off a last line that a killed process did not finish.
-
-    Args:
-        path: of the journal.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: BinaryIO | None = None
-
-    def acquire(self) -> bool:
-        """Wait for the lock and take it."""
-        handle = self._path.with_name(self._path.name + ".lock").open("ab")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        self._handle = handle
-        _mend(self._path)
-        return True
-
-    def release(self) -> None:
-        """Give it back."""
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
 
 
 def me() -> str:
@@ -98,18 +71,25 @@ class Slots:
 
         Raises:
             ConfigError: the storage cannot be used.
+            StateError: the journal cannot be written.
+            MissingExtraError: it is a PostgreSQL database and psycopg is not installed.
         """
         module = optuna()
         with quiet(module):
             try:
                 study = module.create_study(
-                    storage=_storage(module, storage),
+                    storage=open_storage(storage),
                     study_name=name,
                     directions=["maximize"] * len(objectives),
                     load_if_exists=True,
                 )
-            except (ValueError, KeyError, TypeError, OSError, ImportError) as error:
-                raise ConfigError(f"month: '{storage}' cannot be used as the storage of trials: {error}.") from None
+            except BeautyrecError:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever a driver raises
+                reason = str(error).split("\n", 1)[0]
+                raise ConfigError(
+                    f"month: '{shown(storage)}' cannot be used as the storage of trials: {reason}."
+                ) from None
         return cls(study, families, tuple(objectives))
 
     def trials(self) -> list[Trial]:
@@ -164,21 +144,22 @@ class Slots:
         self._storage.set_trial_user_attr(trial_id, LOST, True)
         self._storage.set_trial_state_values(trial_id, optuna().trial.TrialState.FAIL)
 
-    def reap(self, patience: float, retries: int) -> list[int]:
+    def reap(self, patience: float, retries: int, idle: str = "") -> list[int]:
         """Take the trials of dead workers from them, and put them up again; the numbers of these trials.
 
         Args:
             patience: seconds without a sign of life after which a worker that cannot be seen is taken for dead.
             retries: how often a trial is put up again; then it counts as failed.
+            idle: a worker that is at no trial, whatever it has claimed before.
         """
         lost = []
         for trial in self.study.get_trials(deepcopy=False, states=(optuna().trial.TrialState.RUNNING,)):
             marks = trial.user_attrs
             if RESULT in marks:
-                if may_live(marks[WORKER]) is False:
+                if marks[WORKER] == idle or may_live(marks[WORKER]) is False:
                     self._close(trial._trial_id, result_from(marks[RESULT]))
                 continue
-            if _alive(trial, patience):
+            if marks.get(WORKER) != (idle or None) and _alive(trial, patience):
                 continue
             task = task_from(marks[TASK])
             times = sum(other.user_attrs[TASK]["number"] == task.number for other in self._all(lost=True))
@@ -260,15 +241,6 @@ def owner(path: Path) -> Iterator[None]:
         yield
 
 
-def _storage(module: Any, storage: str | Path) -> Any:
-    if "://" in str(storage):
-        return str(storage)
-    path = Path(storage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal = module.storages.journal
-    return module.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=FileLock(path)))
-
-
 def _alive(trial: Any, patience: float) -> bool:
     marks = trial.user_attrs
     if WORKER not in marks:  # killed between its two writes, or just about to make the second
@@ -285,20 +257,3 @@ def _began(pid: int) -> str:
     except OSError:
         return ""
     return "" if state == "Z" else rest[18]
-
-
-def _mend(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb+") as handle:
-        end = handle.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 4096)
-            handle.seek(start)
-            place = handle.read(end - start).rfind(b"\n")
-            if place >= 0 or start == 0:
-                keep = start + place + 1
-                if keep < handle.seek(0, os.SEEK_END):
-                    handle.truncate(keep)
-                return
-            end = start

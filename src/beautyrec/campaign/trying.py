@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from beautyrec.campaign.judging import Judge, Judged
 from beautyrec.campaign.month_spec import OBJECTIVES, GateConfig, MonthSpec, PruningConfig
 from beautyrec.campaign.month_trial import COMPLETE, FAILED, PRUNED, Result, Task
 from beautyrec.campaign.slots import Slots, me
-from beautyrec.errors import BeautyrecError, MissingExtraError
+from beautyrec.errors import BeautyrecError, MissingExtraError, StateError
 
 
 class _GivenUp(Exception):  # noqa: N818  (it is no error: a trial ends by it)
@@ -73,11 +74,16 @@ def attempt(task: Task, judge: Judge, spec: MonthSpec, calendar: Calendar, on_be
         spec: of the month.
         calendar: of the month.
         on_beat: called after each day.
+
+    Raises:
+        StateError: the state of the campaign cannot be written; of the trial nothing is known.
     """
     start, course = time.perf_counter(), _Course(task, spec.pruning, on_beat)
     try:
         days = calendar.window(task.day, spec.aim.window_days)
         result = result_of(judge.judge(task.candidate, days, task.day, spec.metric, course), spec)
+    except StateError:  # the place of trials, not the trial, has failed
+        raise
     except _GivenUp as word:
         seen = [day["estimate"] for day in course.days if "estimate" in day]
         result = Result(
@@ -99,7 +105,8 @@ def work_once(slots: Slots, judge: Judge, spec: MonthSpec, calendar: Calendar) -
     try:
         result = attempt(task, judge, spec, calendar, lambda: slots.beat(trial_id))
     except BaseException:
-        slots.lose(trial_id)
+        with suppress(StateError):  # then it is taken back when the campaign is run again
+            slots.lose(trial_id)
         raise
     slots.end(trial_id, result)
     return True

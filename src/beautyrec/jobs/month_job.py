@@ -17,6 +17,7 @@ from rich.table import Table
 from beautyrec.campaign.confirmation import Confirmation
 from beautyrec.campaign.final_model import FinalModel
 from beautyrec.campaign.month import Campaign
+from beautyrec.campaign.month_report import write_month_report
 from beautyrec.campaign.month_tracking import MonthTracker
 from beautyrec.campaign.registry import register_champion
 from beautyrec.campaign.tracking import MlflowTracker
@@ -24,7 +25,7 @@ from beautyrec.data.locate import find_data
 from beautyrec.data.slates import Slates
 from beautyrec.data.times import microseconds
 from beautyrec.engine import Engine
-from beautyrec.errors import ConfigError, SourceError
+from beautyrec.errors import ConfigError, MissingExtraError, SourceError
 from beautyrec.files import atomic_file
 from beautyrec.jobs.month_config import MonthConfig
 from beautyrec.jobs.shop import build_world, read_purchases, source_of
@@ -46,7 +47,9 @@ def run_month(
     day: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Runs the month, or goes on with the one that lies in the folder; writes ``summary.json`` when it is over.
+    """Runs the month, or goes on with the one that lies in the folder.
+
+    When it is over, ``summary.json`` and ``report.html`` are written.
 
     Args:
         config: what the TOML file says.
@@ -69,6 +72,18 @@ def run_month(
 def join_month(config: MonthConfig, output: Path | None = None) -> int:
     """Join the month that lies in the folder as a worker, until it is over; how many trials were done."""
     return Campaign.open((output or Path(config.output)) / "campaign").work()
+
+
+def report_month(config: MonthConfig, output: Path | None = None) -> Path:
+    """Write ``report.html`` of the month that lies in the folder, as far as it has come; its path.
+
+    Raises:
+        SourceError: no month lies there.
+    """
+    folder = output or Path(config.output)
+    summary = folder / "summary.json"
+    truth = json.loads(summary.read_text(encoding="utf-8")).get("truth") if summary.exists() else None
+    return write_month_report(Campaign.open(folder / "campaign"), folder / "report.html", truth=truth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +137,11 @@ class MonthJob:
         with atomic_file(self.folder / "summary.json") as temporary:
             temporary.write_text(json.dumps(plain(summary), indent=1), encoding="utf-8")
         show(summary, campaign, console)
+        try:
+            page = write_month_report(campaign, self.folder / "report.html", truth=summary.get("truth"))
+            console.print(f"[bold]report:[/] {page}", highlight=False)
+        except MissingExtraError as error:
+            console.print(f"[yellow]no report:[/] {error}", highlight=False)
         return summary
 
     def run_day(self, day: str) -> dict[str, Any]:
