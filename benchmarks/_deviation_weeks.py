@@ -148,7 +148,7 @@ def expected_rows(
         drop=True
     )
     keys = keys.assign(
-        **{schema.USER_ID: who.ravel(), schema.POSITION: 1 + place.ravel(), AS_OF: AT(keys, shop, start)}
+        **{schema.USER_ID: who.ravel(), schema.POSITION: 1 + place.ravel(), AS_OF: keys[schema.STARTS_AT].dt.floor("D")}
     )
     return shop.features.compute(shop.log, keys.drop(columns=schema.STARTS_AT)).astype(np.float32)
 
