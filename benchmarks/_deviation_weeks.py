@@ -13,7 +13,6 @@ from beautyrec.jobs.shop import Shop, open_shop
 from beautyrec.models.funnel import Funnel
 from beautyrec.selection.dimension_values import dimension_values
 from beautyrec.selection.scorecard import Scorecard
-from beautyrec.selection.shrink import fit_shrinkage
 from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.world import World
@@ -165,3 +164,17 @@ def corrections(late: pd.DataFrame, shop: Shop, strength: float = 30.0) -> tuple
 def ratio(seen: pd.Series, expected: pd.Series, strength: float) -> pd.Series:
     level = seen.sum() / expected.sum()
     return level * (seen + strength) / (level * expected + strength)
+
+
+def legacy_week(shop: Shop, plan: pd.DataFrame, sales: pd.Series, week: int) -> pd.DataFrame:
+    """The rows of the week with ``sales`` as products of the same tenth of the scorecard had in rooms before."""
+    start = shop.day(FIRST + WEEK * week)
+    scores = Scorecard(LEGACY_WEIGHTS).score(dimension_values(shop.log, start))
+    live = plan[schema.ITEM_ID].unique()
+    total = pd.Series(scores.total.to_numpy(), index=scores.item_id).reindex(live)
+    tenth = np.ceil(total.rank(pct=True) * DECILES).fillna(0)
+    group = plan[schema.ITEM_ID].map(tenth)
+    before = plan[schema.STARTS_AT] < start
+    mean = sales[before].groupby(group[before]).mean()
+    mine = plan["week"] == week
+    return plan[mine].assign(sales=group[mine].map(mean).fillna(float(sales[before].mean())))
