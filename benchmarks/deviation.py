@@ -5,7 +5,7 @@ then: viewers from rooms of the scene and hour before, what they will be shown f
 planned, chances of click and order from a funnel model fitted at the beginning of the week, drawn to what its categories did
 before, and prices as planned. Sales are then added up over weeks and categories.
 
-*True* sales are those that the world expects of the slates that were shown; *sold* are those drawn from them. Between the two lies
+*True* sales are those that the world expects of the slates that were shown; *drawn* ones are the log's. Between the two lies
 chance alone, which no prediction escapes: the floor. The *legacy scorecard* says of a product how good it is, not what it sells;
 so a product in a room is predicted to sell what those of its tenth of the scorecard (heat, margin and feedback alike, as known
 when the week began) sold in rooms before. What is set was looked at on worlds of seeds from 100 on.

@@ -110,7 +110,7 @@ def test_what_cannot_be_diagnosed_is_named() -> None:
     rows = week(0, "ctr")
     with pytest.raises(EvaluationError, match=r"\['target_sales'\] are missing"):
         diagnose(rows.drop(columns="target_sales"))
-    with pytest.raises(EvaluationError, match="rows without a value: {'scene': 1}"):
+    with pytest.raises(EvaluationError, match=r"rows without a value: \{'scene': 1\}"):
         diagnose(rows.assign(scene=rows["scene"].where(rows.index != 4)), segments=["scene"])
     same = rows.assign(
         **{name: rows["target_" + name] for name in ("impressions", "clicks", "orders", "sales", "margin")}

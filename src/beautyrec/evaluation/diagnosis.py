@@ -1,6 +1,6 @@
 """Why a room or a week is under its target: which stage of the funnel, which segment, which products, which constraint.
 
-The gap is ``actual - target``, below 0 where something is missing. It is parted four times over, and each time the parts sum to it:
+The gap is ``actual - target``, below 0 where something is missing. It is parted in four ways, the parts of each sum to it:
 
 - **stages**: traffic, CTR, CVR, price and, where margins are given, margin, by Shapley values of each row
   (:mod:`beautyrec.evaluation.sales_deviation`);

@@ -85,8 +85,8 @@ def attention_of(slates: Slates, *, requests: int, rng: np.random.Generator) -> 
     draw = some.shelves.draw_probability[some.room_ix]
     if not np.isfinite(draw).all() or not some.clicked.any():
         raise EvaluationError(
-            f"attention cannot be learnt: {int((~np.isfinite(draw)).any(axis=1).sum())} of {len(draw)} slates lack the chances by "
-            f"which they were drawn, {int(some.clicked.sum())} clicks. Log draw_probability, or give the attention."
+            f"attention cannot be learnt: {int((~np.isfinite(draw)).any(axis=1).sum())} of {len(draw)} slates lack the chances "
+            f"by which they were drawn, {int(some.clicked.sum())} clicks. Log draw_probability, or give the attention."
         )
     marginals = plackett_luce.marginals_at_all_positions(draw, some.shown)
     curve = ExaminationCurve().fit(some.clicked.astype(np.float64), marginals, some.user_id).mean(axis=0)
