@@ -149,7 +149,8 @@ def expected_rows(
     keys = keys.assign(
         **{schema.USER_ID: who.ravel(), schema.POSITION: 1 + place.ravel(), AS_OF: keys[schema.STARTS_AT].dt.floor("D")}
     )
-    return shop.features.compute(shop.log, keys.drop(columns=schema.STARTS_AT)).astype(np.float32)
+    found = shop.features.compute(shop.log, keys.drop(columns=schema.STARTS_AT)).astype(np.float32)
+    return found.assign(hour=keys[schema.STARTS_AT].dt.hour.astype(np.float32))  # that of the room, not of the eve
 
 
 def corrections(late: pd.DataFrame, shop: Shop, strength: float = 30.0) -> tuple[pd.Series, pd.Series]:
