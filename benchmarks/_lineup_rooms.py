@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from beautyrec import plackett_luce
 from beautyrec.data import schema
-from beautyrec.evaluation.examination import ExaminationCurve
+from beautyrec.evaluation.examination import attention_of
 from beautyrec.features.builder import AS_OF
 from beautyrec.jobs.shop import Shop, open_shop
 from beautyrec.models.funnel import Funnel
@@ -94,7 +93,7 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
     worth = table.set_index("item_id")["margin"]
     shrinkage = later_says(later.join(model.predict(later)), worth)
     seen = known[schema.ITEM_ID].value_counts()
-    learnt = attention(shop, size.requests, rng)
+    learnt = attention_of(shop.slates, requests=size.requests, rng=rng)
     true = shop.world.response.attention / shop.world.response.attention.mean()
     held = shop.log.engine.frame(shop.log.rooms.order_by(schema.STARTS_AT)).drop_duplicates(schema.SCENE, keep="last")
     clock, expected = SCRIPT.clock(MINUTES), []
@@ -183,20 +182,6 @@ def expectations(
     rows = shop.features.compute(shop.log, keys).astype(np.float32)
     found = model.predict(rows)[["ctr", "ctcvr"]].groupby(item).mean()  # type: ignore[attr-defined]
     return {"ctr": found["ctr"].to_numpy(), "cvr": (found["ctcvr"] / found["ctr"]).to_numpy()}
-
-
-def attention(shop: Shop, requests: int, rng: np.random.Generator) -> np.ndarray:
-    """Attention of each position of a screen relative to their mean, learnt from the log's clicks and propensities."""
-    slates = shop.slates.where(np.sort(rng.choice(len(shop.slates), min(requests, len(shop.slates)), replace=False)))
-    draw = slates.shelves.draw_probability[slates.room_ix]
-    marginals = plackett_luce.marginals_at_all_positions(draw, slates.shown)
-    curve = ExaminationCurve().fit(slates.clicked.astype(np.float64), marginals, slates.user_id).mean(axis=0)
-    smooth = np.exp(
-        np.polyval(
-            np.polyfit(np.log(np.arange(1, len(curve) + 1)), np.log(curve), 1), np.log(np.arange(1, len(curve) + 1))
-        )
-    )
-    return np.asarray(smooth / smooth.mean())
 
 
 def asked(candidates: pd.DataFrame, rng: np.random.Generator) -> LineUpConfig:

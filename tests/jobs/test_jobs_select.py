@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import ibis
+import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from beautyrec.cli import main
+from beautyrec.data.log import EventLog
 from beautyrec.errors import ConfigError
 from beautyrec.jobs.select import read_selection, select_products
 from beautyrec.simulate.world import World
@@ -86,3 +91,29 @@ def test_a_wrong_selection_is_named(
 def test_the_packaged_selection_is_sound() -> None:
     config = read_selection(Path(__file__).parents[2] / "configs" / "selection.toml")
     assert len(config.script.clock(config.room.minutes)) == 94
+
+
+def test_attention_is_learnt_where_none_is_given(folder: tuple[Path, str]) -> None:
+    place, at = folder
+    (place / "learnt.toml").write_text(TOML.format(at=at).replace("attention = [1.0, 0.7, 0.5]\n", ""))
+    said = Console(record=True, width=200)
+    selected = select_products(read_selection(place / "learnt.toml"), place / "log", place / "learnt", console=said)
+    assert "learnt from the log" in said.export_text()
+    attention = selected.plan.table["attention"].to_numpy()
+    assert len(set(attention.round(6))) == 4, "a slate of the tiny world has four positions"
+    assert attention[0] > attention[3]
+    assert attention[:4].mean() == pytest.approx(1.0)
+    np.testing.assert_allclose(attention[4:8], attention[:4])
+    # the world's truth is position ** -0.5; a tiny month tells it roughly
+    assert attention[3] / attention[0] == pytest.approx(0.5, abs=0.2)
+
+
+def test_without_slates_the_attention_is_even_and_that_is_said(folder: tuple[Path, str]) -> None:
+    place, at = folder
+    log = EventLog.read(place / "log")
+    replace(log, shelves=log.shelves.mutate(draw_probability=ibis.null("float64"))).write(place / "unlogged")
+    (place / "even.toml").write_text(TOML.format(at=at).replace("attention = [1.0, 0.7, 0.5]\n", ""))
+    said = Console(record=True, width=300)
+    selected = select_products(read_selection(place / "even.toml"), place / "unlogged", place / "even", console=said)
+    assert "the same attention for every slot" in said.export_text()
+    assert (selected.plan.table["attention"] == 1).all()

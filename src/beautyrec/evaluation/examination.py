@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from beautyrec import plackett_luce
+from beautyrec.data.slates import Slates
 from beautyrec.errors import EvaluationError
 from beautyrec.evaluation.evidence import Exposure
 from beautyrec.evaluation.folds import check_folds, deal
@@ -62,6 +64,35 @@ class ExaminationCurve:
         weight = overlap_weight(marginals)
         fold = deal(cluster, self.folds, self.seed)
         return np.stack([_curve(clicked[fold != part], weight[fold != part]) for part in range(self.folds)])[fold]
+
+
+def attention_of(slates: Slates, *, requests: int, rng: np.random.Generator) -> FloatArray:
+    """[K] attention of each position relative to their mean, learnt from a log's slates and smoothed to a power of the position.
+
+    Args:
+        slates: requests whose shelves have the logging policy's chances.
+        requests: at most so many are looked at, drawn at random.
+        rng: source of randomness.
+
+    Raises:
+        EvaluationError: there are no clicks or too few users to learn from, or the chances are not logged.
+    """
+    if not len(slates):
+        raise EvaluationError(
+            "attention cannot be learnt: there are 0 slates. Give the log's requests, or the attention."
+        )
+    some = slates.where(np.sort(rng.choice(len(slates), min(requests, len(slates)), replace=False)))
+    draw = some.shelves.draw_probability[some.room_ix]
+    if not np.isfinite(draw).all() or not some.clicked.any():
+        raise EvaluationError(
+            f"attention cannot be learnt: {int((~np.isfinite(draw)).any(axis=1).sum())} of {len(draw)} slates lack the chances "
+            f"by which they were drawn, {int(some.clicked.sum())} clicks. Log draw_probability, or give the attention."
+        )
+    marginals = plackett_luce.marginals_at_all_positions(draw, some.shown)
+    curve = ExaminationCurve().fit(some.clicked.astype(np.float64), marginals, some.user_id).mean(axis=0)
+    place = np.log(np.arange(1, len(curve) + 1))
+    smooth = np.exp(np.polyval(np.polyfit(place, np.log(curve), 1), place)) if len(curve) > 1 else curve
+    return np.asarray(smooth / smooth.mean())
 
 
 def overlap_weight(marginals: FloatArray) -> FloatArray:

@@ -156,10 +156,24 @@ def split_difference(predicted: SalesFactors, actual: SalesFactors) -> FloatArra
         raise EvaluationError(
             f"deviation: {p.shape[1]} predicted rows and {a.shape[1]} actual ones; give the same rows."
         )
+    return shapley_of_product(p, a)
+
+
+def shapley_of_product(p: FloatArray, a: FloatArray) -> FloatArray:
+    """[n, factors] what each factor contributes to the difference of two products; rows sum to it.
+
+    Args:
+        p: [factors, n] of the one product; NaN is taken from the other.
+        a: [factors, n] of the other.
+
+    Examples:
+        >>> shapley_of_product(np.array([[2.0], [3.0]]), np.array([[1.0], [1.0]])).tolist()
+        [[2.0, 3.0]]
+    """
     p, a = (np.nan_to_num(np.where(np.isnan(mine), other, mine)) for mine, other in ((p, a), (a, p)))
-    n = len(FACTORS)
-    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # [16, 4] which factors are as predicted
-    values = np.where(bits[:, :, None] == 1, p, a).prod(axis=1)  # [16, n rows] sales of each mixture
+    n = len(p)
+    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # [2^factors, factors] which are as in p
+    values = np.where(bits[:, :, None] == 1, p, a).prod(axis=1)  # [2^factors, n] product of each mixture
     parts = []
     for factor in range(n):
         without = np.flatnonzero(bits[:, factor] == 0)

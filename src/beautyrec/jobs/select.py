@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from beautyrec.data.log import EventLog
-from beautyrec.errors import ConfigError, SourceError
+from beautyrec.errors import ConfigError, EvaluationError, SchemaError, SourceError
+from beautyrec.evaluation.examination import attention_of
 from beautyrec.jobs.steps import Steps
 from beautyrec.selection.dimension_values import dimension_values
 from beautyrec.selection.line_up import LineUp, LineUpConfig, line_up
@@ -19,7 +20,11 @@ from beautyrec.selection.monthly_list import ListConfig, MonthlyList, monthly_li
 from beautyrec.selection.run_of_show import RunOfShow, run_of_show
 from beautyrec.selection.scorecard import Scorecard
 from beautyrec.selection.script import Script
+from beautyrec.selection.spreadsheet import unescaped
 from beautyrec.settings import from_table, read_toml
+from beautyrec.types import FloatArray
+
+_REQUESTS = 5000
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,14 @@ class RoomConfig:
     """How long it lasts."""
     audience: float = 1000.0
     """Viewers expected to see a product of attention 1."""
-    attention: tuple[float, ...] = (1.0,)
-    """Attention of one product after the other, repeated until the room ends."""
+    attention: tuple[float, ...] = ()
+    """Attention of one product after the other, repeated until the room ends. Where it is empty: that of the positions of
+    a slate, learnt from the log's clicks; 1 everywhere where the log has no slates or not the chances they were drawn by."""
 
     def __post_init__(self) -> None:
         """Checks that there is a moment."""
         if self.at().tzinfo is None:
             raise ConfigError(f"room: starts_at is '{self.starts_at}'; give a time with its zone.")
-        if not self.attention:
-            raise ConfigError("room: attention is empty; leave it out, or give at least one value.")
 
     def at(self) -> pd.Timestamp:
         """When it begins."""
@@ -114,14 +118,15 @@ def select_products(config: SelectionConfig, log: Path, out: Path, *, console: C
     steps = Steps(console)
     last = _last_list(config.last_list)
     with steps.step("what was known of each product"):
-        products = dimension_values(EventLog.read(log), config.room.at())
+        events = EventLog.read(log)
+        products = dimension_values(events, config.room.at())
     with steps.step("scorecard and the month's list"):
         scores = Scorecard(config.weights or None).score(products)
         listed = monthly_list(scores, products, config.list, last)
     candidates = _candidates(products[products["item_id"].isin(listed.entries["item_id"])], config, console)
     with steps.step("line-up of the room"):
         clock = config.script.clock(config.room.minutes)
-        attention = np.resize(np.array(config.room.attention), len(clock))
+        attention = np.resize(_attention(events, config, console), len(clock))
         asked = replace(config.line_up, minutes=config.room.minutes)
         plan = line_up(candidates, config.room.audience, asked, attention, clock=clock)
         show = run_of_show(plan, config.script, config.room.minutes, config.room.at())
@@ -135,6 +140,21 @@ def select_products(config: SelectionConfig, log: Path, out: Path, *, console: C
     return Selected(listed, plan, show)
 
 
+def _attention(log: EventLog, config: SelectionConfig, console: Console) -> FloatArray:
+    """What the configuration gives, or what slates of the 30 days before the room show, or 1; says which."""
+    if config.room.attention:
+        return np.array(config.room.attention)
+    try:
+        at = config.room.at()
+        slates = log.before(at).between(at - pd.Timedelta(days=30), at).slates()
+        learnt = attention_of(slates, requests=_REQUESTS, rng=np.random.default_rng(0))
+    except (EvaluationError, SchemaError) as error:
+        console.print(f"[yellow]assumed:[/] the same attention for every slot ({error})", highlight=False)
+        return np.ones(1)
+    console.print(f"attention, learnt from the log: {', '.join(f'{value:.2f}' for value in learnt)}", highlight=False)
+    return learnt
+
+
 def _last_list(path: str) -> list[object] | None:
     if not path:
         return None
@@ -143,7 +163,7 @@ def _last_list(path: str) -> list[object] | None:
     table = pd.read_csv(path, encoding="utf-8-sig")
     if "item_id" not in table:
         raise SourceError(f"'{path}' (last_list) has no column item_id; it has {list(table)}.")
-    return list(table["item_id"])
+    return list(unescaped(table["item_id"]))
 
 
 def _candidates(products: pd.DataFrame, config: SelectionConfig, console: Console) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.errors import ConfigError, InfeasibleError
-from beautyrec.files import atomic_file
 from beautyrec.selection import columns
 from beautyrec.selection.asked import after_commission, check_named, checked_attention, counts, limits_of, sureness
 from beautyrec.selection.candidates import sellable
@@ -21,6 +20,7 @@ from beautyrec.selection.line_up_config import LineUpConfig
 from beautyrec.selection.placing import held_apart, moved_apart
 from beautyrec.selection.relaxation import Problem
 from beautyrec.selection.slots import Clock, Kinds, openings
+from beautyrec.selection.spreadsheet import write_csv
 from beautyrec.selection.worth import capped_orders, cautious, kept_shares
 from beautyrec.types import FloatArray, IntArray
 
@@ -65,8 +65,7 @@ class LineUp:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV (UTF-8, with the mark that spreadsheets look for), whole or not at all."""
-        with atomic_file(path) as temporary:
-            self.table.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
+        write_csv(self.table, path)
 
     def margins(self, rng: np.random.Generator, draws: int = 2000) -> FloatArray:
         """[draws] margins of rooms as they might turn out: rates drawn as far as they are not known, then orders.

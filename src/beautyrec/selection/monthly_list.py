@@ -25,6 +25,7 @@ from beautyrec.selection.limits import (
 )
 from beautyrec.selection.run_of_show import render
 from beautyrec.selection.scorecard import Scores
+from beautyrec.selection.spreadsheet import write_csv
 from beautyrec.types import BoolArray
 
 _SHOWN = ("title", "brand", "category", "price", "price_band")
@@ -79,8 +80,7 @@ class MonthlyList:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the entries as CSV that spreadsheets open as it is, whole or not at all."""
-        with atomic_file(path) as temporary:
-            self.entries.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
+        write_csv(self.entries, path)
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the entries as Parquet, whole or not at all."""

@@ -12,6 +12,7 @@ from beautyrec.errors import ConfigError, MissingExtraError
 from beautyrec.files import atomic_file
 from beautyrec.selection.line_up import LineUp
 from beautyrec.selection.script import Part, Script
+from beautyrec.selection.spreadsheet import write_csv
 
 COLUMNS = (
     *("time", "minute_from", "minute_to", "minutes", "part", "slot", "item_id", "title", "brand", "category"),
@@ -37,8 +38,7 @@ class RunOfShow:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table as CSV that spreadsheets open as it is (UTF-8 with its mark), whole or not at all."""
-        with atomic_file(path) as temporary:
-            self.table.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
+        write_csv(self.table, path)
 
     def to_html(self) -> str:
         """A page to print.
