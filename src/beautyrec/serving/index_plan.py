@@ -77,7 +77,7 @@ def plan_index(model: Any, plan: IndexPlan) -> Indexed:
         >>> plan_index(ModelState, IndexPlan()).facts["reason"]
         'the model has no factors of users and items'
     """
-    asked = {"recall_asked": plan.recall, "least_items": plan.least_items, "k": plan.k}
+    asked: dict[str, Any] = {"recall_asked": plan.recall, "least_items": plan.least_items, "k": plan.k}
     if not isinstance(model, FactorRecommender):
         return _exact("the model has no factors of users and items", asked)
     if len(model.items) < max(plan.least_items, 1):
@@ -91,9 +91,10 @@ def plan_index(model: Any, plan: IndexPlan) -> Indexed:
     facts = asked | {"library": library(), "neighbours": plan.neighbours, "effort_built": plan.effort}
     index = _good_enough(ItemIndex(graph, facts, model), model, choosing, plan)
     measured = recalls(index, model, held, plan.k)
-    facts = {**index.facts, "recall": float(measured.mean()), "queries": len(held)}
-    if facts["recall"] < plan.recall:
-        return _exact(f"the recall {facts['recall']:.4f} is below the {plan.recall} asked for", facts)
+    recall = float(measured.mean())
+    facts = {**index.facts, "recall": recall, "queries": len(held)}
+    if recall < plan.recall:
+        return _exact(f"the recall {recall:.4f} is below the {plan.recall} asked for", facts)
     return Indexed(graph, {"used": True, "reason": "", **facts})
 
 
