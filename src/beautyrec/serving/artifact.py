@@ -22,15 +22,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import beautyrec
 from beautyrec.errors import ArtifactError, BeautyrecError
 from beautyrec.files import atomic_folder
 from beautyrec.models.base import Recommender
 from beautyrec.models.blended import BlendRecommender, part_states
-from beautyrec.models.funnel import FunnelModel, TreeFunnelModel
-from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
 from beautyrec.models.reranked import RerankRecommender, first_state
 from beautyrec.models.state import ModelState
@@ -40,6 +38,9 @@ from beautyrec.serving.manifest import INDEXED, LARGEST_MANIFEST, MANIFEST, PLAI
 from beautyrec.serving.soundness import check_funnel, check_numbers, check_recommender, check_trees
 from beautyrec.serving.tensors import read_tensors, write_tensors
 from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
+
+if TYPE_CHECKING:
+    from beautyrec.models.funnel import FunnelModel
 
 ARRAYS = "arrays.safetensors"
 
@@ -150,11 +151,9 @@ def build(state: ModelState) -> Any:
     Raises:
         ArtifactError: the kind is unknown, or the arrays do not fit together.
     """
-    if state.kind not in FUNNEL_MODELS and state.kind not in RECOMMENDERS:
-        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, *FUNNEL_MODELS])}.")
     try:
         check_numbers(state)
-        return _funnel(state) if state.kind in FUNNEL_MODELS else _recommender(state)
+        return _recommender(state) if state.kind in RECOMMENDERS else _funnel(state)
     except ArtifactError:
         raise
     except (BeautyrecError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
@@ -175,6 +174,12 @@ def _recommender(state: ModelState) -> Recommender:
 
 
 def _funnel(state: ModelState) -> FunnelModel:
+    """A funnel model; what those need is imported here, as services that rank by factors do without it."""
+    from beautyrec.models.funnel import TreeFunnelModel
+    from beautyrec.models.funnel_kinds import FUNNEL_MODELS
+
+    if state.kind not in FUNNEL_MODELS:
+        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, *FUNNEL_MODELS])}.")
     features = state.meta.get("features")
     if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
         raise ArtifactError("the names of the features are missing.")

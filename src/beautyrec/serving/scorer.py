@@ -11,7 +11,6 @@ import numpy as np
 from beautyrec.errors import ConfigError
 from beautyrec.models.base import OnUnknown, Recommender
 from beautyrec.serving.artifact import Artifact, read_artifact
-from beautyrec.serving.chances import Order, chances, ranked_chances
 from beautyrec.serving.ids import find
 from beautyrec.serving.manifest import Manifest
 from beautyrec.serving.paths import KNOWN_ITEMS, NOTHING, Context
@@ -21,6 +20,7 @@ from beautyrec.serving.tables import Columns, table_of
 from beautyrec.types import BoolArray
 
 if TYPE_CHECKING:
+    from beautyrec.serving.chances import Order
     from beautyrec.serving.watch import WatchedScorer
 
 ITEMS_OF_ONE = "item_id"
@@ -171,6 +171,8 @@ class Scorer:
         if isinstance(model, Recommender):
             columns, at = pair_scores(model, table, context, on_unknown)
         else:
+            from beautyrec.serving.chances import chances
+
             columns = chances(model, table, context)
             at = np.arange(len(columns["ctr"]))
         return table.build(self._marked(artifact, columns), at)
@@ -209,6 +211,8 @@ class Scorer:
         if isinstance(model, Recommender):
             columns = ranked_items(model, user, table, context, on_unknown)
         else:
+            from beautyrec.serving.chances import ranked_chances
+
             columns = ranked_chances(model, user, table, by, context)
         return table.build(self._marked(artifact, columns), None)
 
