@@ -19,7 +19,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,7 +244,11 @@ def _content(folder: int, name: str, largest: int | None) -> Any:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or not found.st_size or found.st_size > (largest or found.st_size):
             raise ArtifactError(f"'{name}' is no plain file, is empty, or is too large ({found.st_size} bytes).")
-        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+        content = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # a product with 100 MB of factors is an eighth faster on large pages
+            with suppress(OSError):
+                content.madvise(mmap.MADV_HUGEPAGE)
+        return content
     finally:
         os.close(handle)
 
