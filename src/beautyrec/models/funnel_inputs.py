@@ -76,10 +76,9 @@ class Inputs:
         return 2 * len(self.knots) + int(self.gaps.sum())
 
     @cached_property
-    def _rising(self) -> list[bool]:
+    def _rising(self) -> BoolArray:
         """[m] whether no quantile of a feature repeats."""
-        rising: list[bool] = (np.diff(self.knots) > 0).all(axis=1).tolist()
-        return rising
+        return np.asarray((np.diff(self.knots) > 0).all(axis=1))
 
     def numbers(self, columns: Sequence[FloatArray]) -> Float32Array:
         """[n, width] the quantiles of all features, their distances from the mean, then the gaps of those that have them."""

@@ -82,9 +82,15 @@ class LeastSquaresRecommender(FactorRecommender):
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
         """The recommender that gave ``state``."""
-        base, numbers = FactorRecommender.from_state(state), ("regularization", "alpha", "decay")
-        settings = {name: state.number(name) for name in numbers}
-        model = cls(base.known, base.user_factors, base.item_factors, **settings)
+        base = FactorRecommender.from_state(state)
+        model = cls(
+            base.known,
+            base.user_factors,
+            base.item_factors,
+            regularization=state.number("regularization"),
+            alpha=state.number("alpha"),
+            decay=state.number("decay"),
+        )
         _ = model._gram  # now, not when the first user is folded in
         return model
 
