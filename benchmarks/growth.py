@@ -1,7 +1,7 @@
 """How time grows with events, users, items and workers, for ``docs/scale.md``.
 
 Twenty features of a made-up log (DuckDB on two threads, by the clock); on one thread a fit of ALS, and lists of 50 by the number
-of users and by that of items (64 dimensions, processor seconds); and the command that scores 240,000 users by its number of
+of users and by that of items (64 dimensions, processor seconds); and the command that scores 400,000 users by its number of
 processes, each of one thread (clock: with other work on the cores it says nothing).
 An exponent is the slope of the logarithm of seconds over that of the size, from the second size to the last: 1 is linear.
 """
@@ -52,7 +52,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
                 n: lists(model(rng, ASKED, n), ASKED) for n in (QUICK_CATALOGUES if quick else CATALOGUES)
             },
         }
-        workers = by_workers(folder, rng, 400 if quick else 240_000)
+        workers = by_workers(folder, rng, 400 if quick else 400_000)
     bound = 2.0 if quick else 1.15
     checks = [_harness.at_most(f"{name}, exponent", exponent(curve), "", bound) for name, curve in curves.items()]
     gain = workers[1] / workers[2]
