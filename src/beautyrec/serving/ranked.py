@@ -26,6 +26,8 @@ class Wanted(NamedTuple):
     """Leave out what the user took."""
     candidates: IntArray | None
     """[C] indices of the only items allowed; all where it is None."""
+    traced: bool
+    """Say of each row where it comes from."""
 
 
 class Lists(NamedTuple):
@@ -47,7 +49,7 @@ def recommended(
     on_unknown: OnUnknown,
     index: ItemIndex | None,
 ) -> Columns:
-    """``user_id, item_id, score, rank, path, search``: the best k items of each user, in the order of the users."""
+    """``user_id, item_id, score, rank`` of the best k items of each user, in the order of the users; traced ``path, search``."""
     n, most = len(users.ids), len(model.items) if wanted.candidates is None else max(1, len(wanted.candidates))
     wanted = wanted._replace(k=min(wanted.k, most))
     found = routes(model, users, context, on_unknown, "recommend")
@@ -60,20 +62,22 @@ def recommended(
             for whole, part in zip(lists, _lists(route, wanted, index), strict=True):
                 whole[route.rows] = part
     row, place = np.nonzero(lists.top >= 0)
-    path, _ = path_of(n, found)
-    return {
+    columns = {
         "user_id": users.ids[row],
         "item_id": model.items.ids_at(lists.top[row, place]),
         "score": lists.scores[row, place],
         "rank": place + 1,
-        "path": path[row],
-        "search": np.where(lists.by_index, "index", "exact").astype(object)[row],
     }
+    if wanted.traced:
+        path, _ = path_of(n, found)
+        search = np.where(lists.by_index, "index", "exact").astype(object)
+        columns |= {"path": path[row], "search": search[row]}
+    return columns
 
 
 def _lists(route: Route, wanted: Wanted, index: ItemIndex | None) -> Lists:
     """The lists of a route: by the index where it may serve and fills them, else from all items."""
-    model, user_ix, (k, exclude_seen, candidates) = route.model, route.user_ix, wanted
+    model, user_ix, (k, exclude_seen, candidates, _) = route.model, route.user_ix, wanted
     if index is None or not isinstance(model, FactorRecommender) or not index.serves(k, candidates):
         exact = steady_top_k(model, user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
         return Lists(*exact, np.zeros(len(user_ix), dtype=np.bool_))

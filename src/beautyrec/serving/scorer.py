@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from beautyrec.serving.watch import WatchedScorer
 
 ITEMS_OF_ONE = "item_id"
-TRACES = ("path", "search")
-"""Columns of an answer that only :meth:`Scorer.traced` shows."""
 
 
 class Scorer:
@@ -143,7 +141,8 @@ class Scorer:
             some = find(candidates, model.items, "candidates")
             some = some.known() if on_unknown == "skip" else some
             allowed = some.require_known("candidates", model.items, KNOWN_ITEMS)
-        wanted, index = Wanted(_count(k), exclude_seen, allowed), None if self._exact else artifact.index
+        wanted = Wanted(_count(k), exclude_seen, allowed, self._traced)
+        index = None if self._exact else artifact.index
         columns = recommended(model, found, wanted, context, on_unknown, index)
         return table.build(self._marked(artifact, columns), None)
 
@@ -244,7 +243,7 @@ class Scorer:
     def _marked(self, artifact: Artifact, columns: Columns) -> Columns:
         """The columns of an answer: with the artifact and the path where they were asked for, without them otherwise."""
         if not self._traced:
-            return {name: values for name, values in columns.items() if name not in TRACES}
+            return {name: values for name, values in columns.items() if name != "path"}
         n = len(next(iter(columns.values())))
         path = columns.get("path", np.full(n, "model", dtype=object))
         return {**columns, "path": path, "artifact": np.full(n, artifact.fingerprint, dtype=object)}
