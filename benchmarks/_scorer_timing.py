@@ -37,6 +37,8 @@ def main(folder: Path, quick: bool) -> dict[str, Any]:
     )
     found["ranked"] = ranked(folder, calls // 4)
     found["large"] = large(folder, calls // 6)
+    if (folder / "indexed").exists():
+        found["indexed"] = indexed(folder, calls // 6)
     found["alike"] = alike(scorer, users[: 100 if quick else len(users)])
     found["batch"] = batch(scorer, users, 1 if quick else 5)
     return found
@@ -84,6 +86,20 @@ def large(folder: Path, calls: int) -> dict[str, float]:
     scorer = Scorer.load(folder / "large")
     users = scorer.artifact.model.users.ids.to_numpy()
     return latency(lambda n: scorer.recommend(users[n % len(users) :][:1], K), calls)
+
+
+def indexed(folder: Path, calls: int) -> dict[str, Any]:
+    """By the index and exactly, in the same artifact; what its manifest says of the index."""
+    from beautyrec.serving import Scorer
+
+    scorer = Scorer.load(folder / "indexed")
+    users = scorer.artifact.model.users.ids.to_numpy()
+    ways = {"index": scorer, "exact": scorer.exact()}
+    times = {
+        name: latency(lambda n, way=way: way.recommend(users[n % len(users) :][:1], K), calls)
+        for name, way in ways.items()
+    }
+    return {**times, "manifest": dict(scorer.info.index or {})}
 
 
 def alike(scorer: Any, users: Any) -> dict[str, float]:

@@ -1,9 +1,10 @@
 """Damaged and hostile artifacts: every one is refused with ``ArtifactError``, nothing in it is run, and the process lives on.
 
-Artifacts of five kinds are damaged at random: bytes flipped, files cut, grown, renamed, exchanged, replaced by links, pipes and
-pickles; and, as a forger would, changed with checksums that fit: hashes of other files, paths that leave the folder, shapes and
-types of arrays that cannot be, indices that point nowhere, tables that unpack to gigabytes. One process reads them all, while
-a hook of the interpreter notes whatever is run, imported by an odd way, or written. A crash would end it, and show.
+Four artifacts, one with an index, are damaged at random: bytes flipped, files cut, grown, renamed, exchanged, replaced by
+links, pipes and pickles; and, as a forger would, changed with checksums that fit: hashes of other files, paths that leave the
+folder, shapes and types of arrays that cannot be, indices and graphs that point nowhere, tables that unpack to gigabytes. One
+process reads them all, while a hook of the interpreter notes whatever is run, imported by an odd way, or written. A crash would
+end it, and show.
 """
 
 from __future__ import annotations
@@ -132,10 +133,23 @@ def write_originals(place: Path, rng: np.random.Generator) -> list[Path]:
         rng.integers(0, 40, 200),
         rng.random(200, dtype=np.float32),
     )
-    models = {"factors": texts, "similarity": similarity, "network": network(rng)}
+    models = {"factors": texts, "similarity": similarity, "network": network(rng), "indexed": texts}
     for name, model in models.items():
         write_artifact(place / name, model.state(), ModelCard(name))
+    around = [[*(other for other in range(40) if other != item), -1] for item in range(40)]
+    graph = {"levels": np.ones(40), "neighbours": np.ravel(around), "entry": np.zeros(1, np.int64)}
+    store(
+        place / "indexed",
+        {name: array.astype(np.int64 if name == "entry" else np.int32) for name, array in graph.items()},
+    )
+    signed(place / "indexed", format=2, index={"used": True, "k": 5, "effort": 16, "neighbours": 20})
     return [place / name for name in models]
+
+
+def store(folder: Path, graph: dict[str, Any]) -> None:
+    from safetensors.numpy import save
+
+    (folder / "index.safetensors").write_bytes(save(graph))
 
 
 # Damage that the checksums tell.
@@ -322,7 +336,29 @@ def numbers(folder: Path, rng: np.random.Generator) -> None:
 
 
 def formats(folder: Path, rng: np.random.Generator) -> None:
-    signed(folder, format=int(rng.choice([0, -1, 2, 3, 99])))
+    signed(folder, format=int(rng.choice([0, -1, 3 - manifest_of(folder).format, 3, 99])))
+
+
+def graphs(folder: Path, rng: np.random.Generator) -> None:
+    """Indexes whose walks would leave the items."""
+    from safetensors.numpy import load_file
+
+    path = folder / "index.safetensors"
+    if not path.exists():
+        documents(folder, rng)
+        return
+    graph = load_file(path)
+    levels, around = graph["levels"], graph["neighbours"]
+    hostile = [
+        {"levels": levels * 0},
+        {"levels": levels + 1},
+        {"levels": levels.astype(np.int64)},
+        {"neighbours": around + int(rng.choice([1, 2**20, -2]))},
+        {"neighbours": around[:-1]},
+        {"entry": rng.choice([-1, 40, 2**40], 1)},
+    ]
+    store(folder, graph | hostile[int(rng.integers(len(hostile)))])
+    signed(folder)
 
 
 def documents(folder: Path, rng: np.random.Generator) -> None:
@@ -388,7 +424,21 @@ DAMAGES: dict[str, Callable[[Path, np.random.Generator], None]] = {
     damage.__name__: damage
     for damage in (
         *(flip, cut, grow, remove, rename, exchange, elsewhere, more),
-        *(hashes, paths, shapes, types, offsets, garbage_header, arrays, numbers, formats, documents, tables, pickles),
+        *(
+            hashes,
+            paths,
+            shapes,
+            types,
+            offsets,
+            garbage_header,
+            arrays,
+            numbers,
+            formats,
+            documents,
+            tables,
+            graphs,
+            pickles,
+        ),
     )
 }
 

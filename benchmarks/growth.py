@@ -1,12 +1,16 @@
 """How time grows with events, users, items and workers, for ``docs/scale.md``.
 
 Twenty features of a made-up log (DuckDB on two threads, by the clock); on one thread a fit of ALS, and lists of 50 by the number
-of users and by that of items (64 dimensions, processor seconds); and batch scoring by the number of processes (clock).
+of users and by that of items (64 dimensions, processor seconds); and the command that scores 400,000 users by its number of
+processes, each of one thread (clock: with other work on the cores it says nothing).
 An exponent is the slope of the logarithm of seconds over that of the size, from the second size to the last: 1 is linear.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +27,6 @@ from beautyrec.models.als import ALS
 from beautyrec.models.factors import FactorRecommender
 from beautyrec.models.known import History, Known
 from beautyrec.serving import ModelCard, write_artifact
-from beautyrec.serving.batch import BatchPlan, score_users
 from benchmarks import _feature_log, _harness
 from benchmarks.features import child
 
@@ -49,7 +52,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
                 n: lists(model(rng, ASKED, n), ASKED) for n in (QUICK_CATALOGUES if quick else CATALOGUES)
             },
         }
-        workers = by_workers(folder, rng, 400 if quick else 40_000)
+        workers = by_workers(folder, rng, 400 if quick else 400_000)
     bound = 2.0 if quick else 1.15
     checks = [_harness.at_most(f"{name}, exponent", exponent(curve), "", bound) for name, curve in curves.items()]
     gain = workers[1] / workers[2]
@@ -103,13 +106,17 @@ def lists(recommender: FactorRecommender, users: int) -> float:
 
 
 def by_workers(folder: Path, rng: np.random.Generator, users: int) -> Curve:
+    """The command from its start to its end, every process with one thread; what the system has to read was read before."""
     write_artifact(folder / "model", model(rng, users, ITEMS).state(), ModelCard("als"))
     pq.write_table(pa.table({"user_id": np.arange(users)}), folder / "users.parquet")
+    code = "from beautyrec.cli import main; main()"
+    command = [sys.executable, "-c", code, "score", "--model", "model", "--users", "users.parquet", "--k", str(K)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     found: Curve = {}
     for workers in WORKERS:
+        options = ["--workers", str(workers), "--out", f"lists{workers}", "--shard-users", str(users // 16)]
         start = time.perf_counter()
-        plan = BatchPlan(K, shard_users=users // 8)
-        score_users(folder / "model", folder / "users.parquet", folder / f"lists{workers}", plan, workers=workers)
+        subprocess.run([*command, *options], cwd=folder, env=environment, check=True, capture_output=True)
         found[workers] = time.perf_counter() - start
     return found
 

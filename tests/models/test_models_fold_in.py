@@ -67,6 +67,18 @@ def test_als_folds_in_what_its_last_half_step_would_find():
     np.testing.assert_allclose(model.fold_in(log).user_factors, model.user_factors, atol=5e-3)
 
 
+def test_what_fold_ins_need_of_all_items_is_computed_once_when_a_model_is_read(monkeypatch):
+    log = small_log()
+    state = ALS(factors=4, iterations=2).fit(log).state()
+    calls, true = [], fold_in.gram
+    for place in ("beautyrec.models.fold_in.gram", "beautyrec.models.recommenders.gram"):
+        monkeypatch.setattr(place, lambda factors: calls.append(1) or true(factors))
+    model = recommender_from_state(state)
+    folded = [model.fold_in(log).user_factors for _ in range(3)]
+    assert calls == [1]
+    np.testing.assert_array_equal(folded[0], folded[2])
+
+
 def test_a_longer_history_changes_the_list():
     model = ALS(factors=6, iterations=5).fit(small_log())
     day = pd.Timestamp("2026-05-01", tz="UTC")

@@ -173,13 +173,16 @@ class Recommender(ABC):
                 self._strike_seen(block, user_ix[rows], columns)
             top[rows], values[rows] = best_columns(block, k)
 
-        over_blocks(rank, len(user_ix), height, threads=usable_threads())
+        over_blocks(rank, len(user_ix), height, threads=usable_threads() if len(user_ix) > height else 1)
         if columns is not None:
             top = np.where(top < 0, -1, columns[top]) if len(columns) else top
         return top, values
 
     def _strike_seen(self, block: Float32Array, user_ix: IntArray, columns: IntArray | None) -> None:
         """Set what each user took to -inf in ``block`` [b, C], in place."""
+        if columns is None and len(user_ix) == 1:  # a user alone, who waits: the same without rows
+            block[0, self.seen.items_of(int(user_ix[0]))] = -np.inf
+            return
         row, entry = self.seen.entries(user_ix)
         column = self.seen.item_ix[entry]
         if columns is not None:

@@ -63,8 +63,19 @@ def newly_known(fitted: Known, history: Interactions) -> Known:
     return Known(history.users, fitted.items, History(history.indptr, history.item_ix), fitted.popularity)
 
 
+def gram(item_factors: Float32Array) -> FloatArray:
+    """[d, d] ``Y'Y`` of factors [I, d]: what a solution for a user needs of all items; the same for all users."""
+    items = item_factors.astype(np.float64)
+    product: FloatArray = items.T @ items
+    return product
+
+
 def least_squares_users(
-    seen: History, confidence: Float32Array, item_factors: Float32Array, regularization: float
+    seen: History,
+    confidence: Float32Array,
+    item_factors: Float32Array,
+    regularization: float,
+    gram_of_items: FloatArray | None = None,
 ) -> Float32Array:
     """The factors of users that are optimal for those of the items.
 
@@ -77,14 +88,14 @@ def least_squares_users(
         confidence: [n] of each entry of ``seen``, above 0.
         item_factors: [I, d].
         regularization: pull of the factors towards 0.
+        gram_of_items: :func:`gram` of ``item_factors``, where it is known already.
 
     Returns:
         [U, d] the factors; 0 for users who took nothing.
     """
-    items = item_factors.astype(np.float64)
-    width = items.shape[1]
-    gram = items.T @ items + regularization * np.eye(width)
-    starts, item_ix, total = _merged(seen, confidence, len(items))
+    n_items, width = item_factors.shape
+    of_all = (gram(item_factors) if gram_of_items is None else gram_of_items) + regularization * np.eye(width)
+    starts, item_ix, total = _merged(seen, confidence, n_items)
     counts = np.diff(starts)
     users = np.zeros((len(counts), width), dtype=np.float32)
     for chunk in _alike(counts, width):
@@ -92,10 +103,10 @@ def least_squares_users(
         row, entry = spans(starts[chunk], counts[chunk])
         place = entry - starts[chunk][row]
         taken = np.zeros((len(chunk), longest, width))
-        taken[row, place] = items[item_ix[entry]]
+        taken[row, place] = item_factors[item_ix[entry]]
         extra = np.zeros((len(chunk), longest))
         extra[row, place] = total[entry] - 1
-        left = gram + np.matmul(taken.transpose(0, 2, 1) * extra[:, None, :], taken)
+        left = of_all + np.matmul(taken.transpose(0, 2, 1) * extra[:, None, :], taken)
         right = np.einsum("bl,bld->bd", extra + 1, taken)  # padding has no factors
         users[chunk] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
     return users

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ KNOTS = 65
 
 FEW = 4096
 """Values that are hashed one by one."""
+
+CHUNK_ROWS = 4096
+"""Rows looked at together."""
 
 FARTHEST = 4.0
 """Standard deviations from the mean beyond which all values are one."""
@@ -71,20 +75,36 @@ class Inputs:
         """How many numbers a row becomes."""
         return 2 * len(self.knots) + int(self.gaps.sum())
 
+    @cached_property
+    def _rising(self) -> BoolArray:
+        """[m] whether no quantile of a feature repeats."""
+        return np.asarray((np.diff(self.knots) > 0).all(axis=1))
+
     def numbers(self, columns: Sequence[FloatArray]) -> Float32Array:
         """[n, width] the quantiles of all features, their distances from the mean, then the gaps of those that have them."""
-        m, levels = len(self.knots), np.linspace(0, 1, KNOTS)
-        found = np.zeros((len(columns[0]), self.width), dtype=np.float32)
-        for place, (column, knots) in enumerate(zip(columns, self.knots, strict=True)):
-            there = ~np.isnan(column)
-            x = column[there]
+        n, m = len(columns[0]), len(self.knots)
+        found = np.empty((n, self.width), dtype=np.float32)
+        for start in range(0, n, CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            x = np.stack([column[rows] for column in columns])
+            missing = np.isnan(x)
+            x[missing] = 0
+            quantile, distance = self._quantiles(x), (x - self.scale[:, :1]) / self.scale[:, 1:]
+            quantile[missing] = distance[missing] = 0
+            found[rows, :m] = quantile.T
+            found[rows, m : 2 * m] = np.clip(distance, -FARTHEST, FARTHEST).T
+            found[rows, 2 * m :] = missing[self.gaps].T
+        return found
+
+    def _quantiles(self, x: FloatArray) -> FloatArray:
+        """[m, n] where values [m, n] stand among the quantiles, from -1.73 to 1.73."""
+        levels = np.linspace(0, 1, KNOTS)
+        found = np.empty_like(x)
+        for row, knots, rising, out in zip(x, self.knots, self._rising, found, strict=True):
+            low = np.interp(row, knots, levels)
             # quantiles repeat where a value does: half way between the first and the last of them
-            low, high = np.interp(x, knots, levels), -np.interp(-x, -knots[::-1], -levels[::-1])
-            found[there, place] = (low + high - 1) * np.sqrt(3)
-            mean, spread = self.scale[place]
-            found[there, m + place] = np.clip((x - mean) / spread, -FARTHEST, FARTHEST)
-        for place, feature in enumerate(np.flatnonzero(self.gaps).tolist(), 2 * m):
-            found[:, place] = np.isnan(columns[feature])
+            high = low if rising else -np.interp(-row, -knots[::-1], -levels[::-1])
+            out[:] = (low + high - 1) * np.sqrt(3)
         return found
 
     def codes(self, rows: pd.DataFrame) -> IntArray:

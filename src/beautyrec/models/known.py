@@ -26,6 +26,8 @@ class History:
         >>> history = History(np.array([0, 2, 2, 3]), np.array([4, 1, 0]))
         >>> history.counts(np.array([0, 1, -1])).tolist()
         [2, 0, 0]
+        >>> history.items_of(0).tolist(), history.items_of(-1).tolist()
+        ([4, 1], [])
         >>> row, entry = history.entries(np.array([2, 0]))
         >>> row.tolist(), history.item_ix[entry].tolist()
         ([0, 1, 1], [0, 4, 1])
@@ -38,6 +40,10 @@ class History:
         """[B] how many entries each user has; 0 for an index of -1."""
         count: IntArray = self.indptr[user_ix + 1] - self.indptr[user_ix]
         return np.where(user_ix < 0, 0, count)
+
+    def items_of(self, user: int) -> IntArray:
+        """The items of one user, oldest first; none for an index of -1."""
+        return self.item_ix[self.indptr[user] : self.indptr[user + 1]] if user >= 0 else self.item_ix[:0]
 
     def entries(self, user_ix: IntArray) -> tuple[IntArray, IntArray]:
         """The entries of ``user_ix`` [B] one after another: the row 0..B-1 each belongs to, and its place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,11 +17,11 @@ from beautyrec.models.base import Known, ModelState, Recommender
 from beautyrec.models.blended import BlendRecommender
 from beautyrec.models.factors import MANY, FactorRecommender
 from beautyrec.models.featured import FeatureFactorRecommender, TowerRecommender
-from beautyrec.models.fold_in import least_squares_users, newly_known
+from beautyrec.models.fold_in import gram, least_squares_users, newly_known
 from beautyrec.models.known import recency_weight, spans
 from beautyrec.models.reranked import RerankRecommender
 from beautyrec.models.top_k import best_columns
-from beautyrec.types import Float32Array, IntArray
+from beautyrec.types import Float32Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -57,6 +58,11 @@ class LeastSquaresRecommender(FactorRecommender):
     decay: float
     kind: ClassVar[str] = "least_squares"
 
+    @cached_property
+    def _gram(self) -> FloatArray:
+        """[d, d] of the items, which fold-ins have in common."""
+        return gram(self.item_factors)
+
     def fold_in(self, history: Interactions) -> Self:
         """For the users of ``history``: the least squares solution for each, the items as they were fitted.
 
@@ -65,7 +71,7 @@ class LeastSquaresRecommender(FactorRecommender):
         """
         known = newly_known(self.known, history)
         confidence = self.alpha * history.weight * recency_weight(known.seen, self.decay)
-        users = least_squares_users(known.seen, confidence, self.item_factors, self.regularization)
+        users = least_squares_users(known.seen, confidence, self.item_factors, self.regularization, self._gram)
         return replace(self, known=known, user_factors=users)
 
     def state(self) -> ModelState:
@@ -77,7 +83,7 @@ class LeastSquaresRecommender(FactorRecommender):
     def from_state(cls, state: ModelState) -> Self:
         """The recommender that gave ``state``."""
         base = FactorRecommender.from_state(state)
-        return cls(
+        model = cls(
             base.known,
             base.user_factors,
             base.item_factors,
@@ -85,6 +91,8 @@ class LeastSquaresRecommender(FactorRecommender):
             alpha=state.number("alpha"),
             decay=state.number("decay"),
         )
+        _ = model._gram  # now, not when the first user is folded in
+        return model
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@
 ``arrays.safetensors``  the arrays of the model
 ``users.parquet``       the ids of the users, in the order of the arrays (recommenders only)
 ``items.parquet``       the ids of the items, likewise
+``index.safetensors``   the graph of an index of the items, where one was asked for and is good enough
 ======================  ===============================================================================================
 
 The folder is written under another name, flushed and renamed, and never changed afterwards: a new model is a new
@@ -18,25 +19,28 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import beautyrec
 from beautyrec.errors import ArtifactError, BeautyrecError
 from beautyrec.files import atomic_folder
 from beautyrec.models.base import Recommender
 from beautyrec.models.blended import BlendRecommender, part_states
-from beautyrec.models.funnel import FunnelModel, TreeFunnelModel
-from beautyrec.models.funnel_kinds import FUNNEL_MODELS
 from beautyrec.models.recommenders import RECOMMENDERS
 from beautyrec.models.reranked import RerankRecommender, first_state
 from beautyrec.models.state import ModelState
-from beautyrec.serving.manifest import LARGEST_MANIFEST, MANIFEST, FileEntry, Manifest, ModelCard
+from beautyrec.serving.index_plan import IndexPlan, plan_index
+from beautyrec.serving.item_index import INDEX, ItemIndex, read_index
+from beautyrec.serving.manifest import INDEXED, LARGEST_MANIFEST, MANIFEST, PLAIN, FileEntry, Manifest, ModelCard
 from beautyrec.serving.soundness import check_funnel, check_numbers, check_recommender, check_trees
 from beautyrec.serving.tensors import read_tensors, write_tensors
 from beautyrec.serving.vocabularies import NAMES, array_names, read_vocabulary, write_vocabulary
+
+if TYPE_CHECKING:
+    from beautyrec.models.funnel import FunnelModel
 
 ARRAYS = "arrays.safetensors"
 
@@ -51,27 +55,34 @@ class Artifact:
         fingerprint: SHA-256 of its manifest, which names the checksums of all else: of two artifacts with the same one
             every byte is the same.
         model: a ``Recommender`` or a ``FunnelModel``; its arrays are read-only views of the files.
+        index: of the items, where it has one and the extra ``index`` is installed.
     """
 
     folder: Path
     manifest: Manifest
     fingerprint: str
     model: Any
+    index: ItemIndex | None = None
 
 
-def write_artifact(folder: str | Path, state: ModelState, card: ModelCard) -> Manifest:
+def write_artifact(
+    folder: str | Path, state: ModelState, card: ModelCard, *, index: IndexPlan | None = None
+) -> Manifest:
     """Write a model as an artifact, whole or not at all. The same state and card give the same files.
 
     Args:
         folder: where to; a folder that is there is replaced.
         state: of the model, from its ``state()``.
         card: what is to be known of it.
+        index: what an index of the items has to be; none is built where it is None. It takes about a quarter of a
+            millisecond of one processor an item.
 
     Returns:
-        What was written into the manifest.
+        What was written into the manifest; its ``index`` says what came of the plan.
 
     Raises:
         ArtifactError: an array or a value that cannot be stored, or a state of an unknown kind.
+        MissingExtraError: an index is to be built and ``faiss`` is not installed.
 
     Examples:
         >>> import tempfile
@@ -85,17 +96,21 @@ def write_artifact(folder: str | Path, state: ModelState, card: ModelCard) -> Ma
         ...     read_artifact(f"{place}/champion").manifest == manifest
         True
     """
-    build(state)
+    model = build(state)
     if Path(folder).is_file():
         raise ArtifactError(f"'{folder}' is a file; an artifact is a folder. Remove it or name another place.")
+    indexed = None if index is None else plan_index(model, index)
     with atomic_folder(folder) as temporary:
         stored = {name: array for name, array in state.arrays.items() if not _in_vocabulary(name)}
         write_tensors(temporary / ARRAYS, stored)
         for name in NAMES:
             if array_names(name) & set(state.arrays):
                 write_vocabulary(temporary / f"{name}.parquet", name, state.arrays)
+        if indexed and indexed.graph is not None:
+            write_tensors(temporary / INDEX, indexed.graph)
         files = {path.name: _entry(path.read_bytes()) for path in sorted(temporary.iterdir())}
-        manifest = Manifest(state.kind, dict(state.meta), card, beautyrec.__version__, files)
+        facts, format_ = (None, PLAIN) if indexed is None else (indexed.facts, INDEXED)
+        manifest = Manifest(state.kind, dict(state.meta), card, beautyrec.__version__, files, facts, format_)
         content = manifest.to_bytes()
         (temporary / MANIFEST).write_bytes(content)
     return Manifest.from_bytes(content)
@@ -115,12 +130,14 @@ def read_artifact(folder: str | Path) -> Artifact:
             manifest = Manifest.from_bytes(signed)
             _check_names(inside, manifest)
             contents = {name: _checked(inside, name, entry) for name, entry in manifest.files.items()}
+        graph = read_tensors(contents.pop(INDEX)) if INDEX in contents else None
         arrays = read_tensors(contents.pop(ARRAYS))
         for name in NAMES:
             if f"{name}.parquet" in contents:
                 arrays |= read_vocabulary(bytes(contents[f"{name}.parquet"]), name, _ids_of(name, arrays))
         model = build(ModelState(manifest.kind, arrays, manifest.meta))
-        return Artifact(place, manifest, hashlib.sha256(signed).hexdigest(), model)
+        found = None if graph is None else read_index(graph, manifest.index or {}, model)
+        return Artifact(place, manifest, hashlib.sha256(signed).hexdigest(), model, found)
     except ArtifactError as error:
         raise ArtifactError(f"artifact '{place}': {error}") from None
 
@@ -134,11 +151,9 @@ def build(state: ModelState) -> Any:
     Raises:
         ArtifactError: the kind is unknown, or the arrays do not fit together.
     """
-    if state.kind not in FUNNEL_MODELS and state.kind not in RECOMMENDERS:
-        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, *FUNNEL_MODELS])}.")
     try:
         check_numbers(state)
-        return _funnel(state) if state.kind in FUNNEL_MODELS else _recommender(state)
+        return _recommender(state) if state.kind in RECOMMENDERS else _funnel(state)
     except ArtifactError:
         raise
     except (BeautyrecError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
@@ -159,6 +174,12 @@ def _recommender(state: ModelState) -> Recommender:
 
 
 def _funnel(state: ModelState) -> FunnelModel:
+    """A funnel model; what those need is imported here, as services that rank by factors do without it."""
+    from beautyrec.models.funnel import TreeFunnelModel
+    from beautyrec.models.funnel_kinds import FUNNEL_MODELS
+
+    if state.kind not in FUNNEL_MODELS:
+        raise ArtifactError(f"the kind '{state.kind}' is unknown; known are {sorted([*RECOMMENDERS, *FUNNEL_MODELS])}.")
     features = state.meta.get("features")
     if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
         raise ArtifactError("the names of the features are missing.")
@@ -185,8 +206,9 @@ def _opened(folder: Path) -> Iterator[int]:
 
 def _check_names(folder: int, manifest: Manifest) -> None:
     """Raise unless the folder holds the files of the manifest and no other."""
-    known = {ARRAYS, *(f"{name}.parquet" for name in NAMES)}
-    if ARRAYS not in manifest.files or not known.issuperset(manifest.files):
+    needed = {ARRAYS, INDEX} if manifest.has_index else {ARRAYS}
+    known = needed | {f"{name}.parquet" for name in NAMES}
+    if not needed <= set(manifest.files) <= known:
         raise ArtifactError(f"the manifest names the files {sorted(manifest.files)}; known are {sorted(known)}.")
     there, wanted = set(os.listdir(folder)), {MANIFEST, *manifest.files}
     if there != wanted:
@@ -222,7 +244,11 @@ def _content(folder: int, name: str, largest: int | None) -> Any:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or not found.st_size or found.st_size > (largest or found.st_size):
             raise ArtifactError(f"'{name}' is no plain file, is empty, or is too large ({found.st_size} bytes).")
-        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+        content = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # a product with 100 MB of factors is an eighth faster on large pages
+            with suppress(OSError):
+                content.madvise(mmap.MADV_HUGEPAGE)
+        return content
     finally:
         os.close(handle)
 

@@ -89,7 +89,7 @@ def answer_table(scorer: Scorer, rows: pa.Table, plan: BatchPlan) -> pa.Table:
         lists = scorer.traced().recommend(
             rows.select(["user_id"]), plan.k, exclude_seen=plan.exclude_seen, on_unknown=plan.on_unknown
         )
-        return lists.drop_columns(["artifact"])
+        return lists.drop_columns(["artifact", "search"])
     said = scorer.score(rows)
     for name in ("item_id", "user_id"):
         if name in rows.column_names:

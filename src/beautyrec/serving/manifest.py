@@ -11,8 +11,10 @@ from typing import Any
 
 from beautyrec.errors import ArtifactError
 
-FORMAT = 1
-"""The format that this package writes, and the newest it reads."""
+PLAIN, INDEXED = 1, 2
+"""Formats: without a word on an index, and with one."""
+FORMAT = INDEXED
+"""The newest format that this package reads; it writes the oldest that can hold the model."""
 
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 16 * 2**20
@@ -69,7 +71,8 @@ class Manifest:
         card: what is to be known of the model.
         package: the version of the package that wrote it.
         files: every other file of the folder by name.
-        format: of the artifact.
+        index: what was asked of an index of the items and came of it; None where none was asked for.
+        format: of the artifact: 2 where there is an ``index``, which readers of format 1 do not know.
     """
 
     kind: str
@@ -77,7 +80,13 @@ class Manifest:
     card: ModelCard
     package: str
     files: Mapping[str, FileEntry]
-    format: int = FORMAT
+    index: Mapping[str, Any] | None = None
+    format: int = PLAIN
+
+    @property
+    def has_index(self) -> bool:
+        """Whether a file holds an index."""
+        return self.index is not None and self.index["used"]
 
     def to_bytes(self) -> bytes:
         """The document, with a checksum of itself; the same manifest gives the same bytes.
@@ -88,8 +97,11 @@ class Manifest:
         metrics = {key: _finite(value) for key, value in self.card.metrics.items()}
         card = {**vars(self.card), "metrics": metrics}
         files = {name: asdict(entry) for name, entry in self.files.items()}
+        body = {**vars(self), "card": card, "files": files}
+        if self.format == PLAIN:
+            del body["index"]
         try:
-            plain = json.dumps({**vars(self), "card": card, "files": files}, default=_plain, allow_nan=False)
+            plain = json.dumps(body, default=_plain, allow_nan=False)
             document = json.loads(plain)
             return _signed(document)
         except (TypeError, ValueError) as error:
@@ -119,7 +131,7 @@ class Manifest:
                 "Upgrade beautyrec."
             )
         body = {key: value for key, value in document.items() if key != "checksum"}
-        if document["format"] != FORMAT or not _is_signed(body, content):
+        if document["format"] < PLAIN or not _is_signed(body, content):
             raise ArtifactError(f"{MANIFEST} was changed after it was written, or cut. Write it again.")
         try:
             return cls._of(body)
@@ -132,7 +144,10 @@ class Manifest:
         files = {name: FileEntry(**_typed(entry, bytes=int, sha256=str)) for name, entry in body["files"].items()}
         words = {part.name: str for part in fields(ModelCard) if part.type == "str"}
         card = ModelCard(**_typed(body["card"], **words, params=dict, metrics=dict, labels=dict, seed=int))
-        rest = _typed(body, kind=str, meta=dict, card=dict, package=str, files=dict, format=int)
+        index = {"index": dict} if body["format"] == INDEXED else {}
+        rest = dict(_typed(body, kind=str, meta=dict, card=dict, package=str, files=dict, format=int, **index))
+        if index and type(rest["index"].get("used")) is not bool:
+            raise ValueError("index: used is not true or false")
         return cls(**{**rest, "card": card, "files": files})
 
 

@@ -2,49 +2,91 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from beautyrec.errors import SchemaError
 from beautyrec.models.base import CHUNK_SCORES, OnUnknown, Recommender
+from beautyrec.models.factors import FactorRecommender
 from beautyrec.serving.ids import Found, find
-from beautyrec.serving.paths import KNOWN_ITEMS, Context, path_of, routes
+from beautyrec.serving.item_index import ItemIndex
+from beautyrec.serving.paths import KNOWN_ITEMS, Context, Route, path_of, routes
 from beautyrec.serving.steady import steady_top_k
 from beautyrec.serving.tables import Columns, Table
-from beautyrec.types import Float32Array, IntArray
+from beautyrec.types import BoolArray, Float32Array, IntArray
+
+
+class Wanted(NamedTuple):
+    """Which lists are wanted."""
+
+    k: int
+    """How many items."""
+    exclude_seen: bool
+    """Leave out what the user took."""
+    candidates: IntArray | None
+    """[C] indices of the only items allowed; all where it is None."""
+    traced: bool
+    """Say of each row where it comes from."""
+
+
+class Lists(NamedTuple):
+    """Lists of B users."""
+
+    top: IntArray
+    """[B, k] items, best first, -1 after the last."""
+    scores: Float32Array
+    """[B, k]."""
+    by_index: BoolArray
+    """[B] whether an index found them."""
 
 
 def recommended(
     model: Recommender,
     users: Found,
-    k: int,
-    exclude_seen: bool,
-    candidates: IntArray | None,
+    wanted: Wanted,
     context: Context,
     on_unknown: OnUnknown,
+    index: ItemIndex | None,
 ) -> Columns:
-    """``user_id, item_id, score, rank, path``: the best k items of each user, in the order of the users."""
-    n = len(users.ids)
-    k = min(k, len(model.items) if candidates is None else max(1, len(candidates)))
+    """``user_id, item_id, score, rank`` of the best k items of each user, in the order of the users; traced ``path, search``."""
+    n, most = len(users.ids), len(model.items) if wanted.candidates is None else max(1, len(wanted.candidates))
+    wanted = wanted._replace(k=min(wanted.k, most))
     found = routes(model, users, context, on_unknown, "recommend")
     if len(found) == 1 and len(found[0].rows) == n:
-        route = found[0]
-        top, scores = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+        lists = _lists(found[0], wanted, index)
     else:
-        top, scores = np.full((n, k), -1, dtype=np.int64), np.full((n, k), -np.inf, dtype=np.float32)
+        shape = n, wanted.k
+        lists = Lists(np.full(shape, -1), np.full(shape, -np.inf, dtype=np.float32), np.zeros(n, dtype=np.bool_))
         for route in found:
-            best = steady_top_k(route.model, route.user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
-            top[route.rows], scores[route.rows] = best
-    row, place = np.nonzero(top >= 0)
-    path, _ = path_of(n, found)
-    return {
+            for whole, part in zip(lists, _lists(route, wanted, index), strict=True):
+                whole[route.rows] = part
+    row, place = np.nonzero(lists.top >= 0)
+    columns = {
         "user_id": users.ids[row],
-        "item_id": model.items.ids_at(top[row, place]),
-        "score": scores[row, place],
+        "item_id": model.items.ids_at(lists.top[row, place]),
+        "score": lists.scores[row, place],
         "rank": place + 1,
-        "path": path[row],
     }
+    if wanted.traced:
+        path, _ = path_of(n, found)
+        search = np.where(lists.by_index, "index", "exact").astype(object)
+        columns |= {"path": path[row], "search": search[row]}
+    return columns
+
+
+def _lists(route: Route, wanted: Wanted, index: ItemIndex | None) -> Lists:
+    """The lists of a route: by the index where it may serve and fills them, else from all items."""
+    model, user_ix, (k, exclude_seen, candidates, _) = route.model, route.user_ix, wanted
+    if index is None or not isinstance(model, FactorRecommender) or not index.serves(k, candidates):
+        exact = steady_top_k(model, user_ix, k, exclude_seen=exclude_seen, candidates=candidates)
+        return Lists(*exact, np.zeros(len(user_ix), dtype=np.bool_))
+    found = Lists(*index.top_k(model, user_ix, k, exclude_seen=exclude_seen))
+    rest = np.flatnonzero(~found.by_index)
+    if len(rest):
+        top, scores = steady_top_k(model, user_ix[rest], k, exclude_seen=exclude_seen, candidates=None)
+        found.top[rest], found.scores[rest] = top, scores
+    return found
 
 
 def pair_scores(model: Recommender, rows: Table, context: Context, on_unknown: OnUnknown) -> tuple[Columns, IntArray]:

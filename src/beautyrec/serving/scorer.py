@@ -11,16 +11,16 @@ import numpy as np
 from beautyrec.errors import ConfigError
 from beautyrec.models.base import OnUnknown, Recommender
 from beautyrec.serving.artifact import Artifact, read_artifact
-from beautyrec.serving.chances import Order, chances, ranked_chances
 from beautyrec.serving.ids import find
 from beautyrec.serving.manifest import Manifest
 from beautyrec.serving.paths import KNOWN_ITEMS, NOTHING, Context
-from beautyrec.serving.ranked import pair_scores, ranked_items, recommended
+from beautyrec.serving.ranked import Wanted, pair_scores, ranked_items, recommended
 from beautyrec.serving.similar import similar
 from beautyrec.serving.tables import Columns, table_of
 from beautyrec.types import BoolArray
 
 if TYPE_CHECKING:
+    from beautyrec.serving.chances import Order
     from beautyrec.serving.watch import WatchedScorer
 
 ITEMS_OF_ONE = "item_id"
@@ -38,7 +38,7 @@ class Scorer:
 
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
-        self._traced = False
+        self._traced = self._exact = False
 
     @classmethod
     def load(cls, folder: str | Path) -> Scorer:
@@ -79,13 +79,20 @@ class Scorer:
         return self.artifact.manifest
 
     def traced(self) -> Self:
-        """The same scorer with two more columns in every answer.
+        """The same scorer with more columns in every answer.
 
         ``artifact`` is the fingerprint of the model that answered, ``path`` where the row came from: ``"model"`` (what was
-        fitted), ``"fold_in"`` (events that came with the request) or ``"fallback"`` (what is popular).
+        fitted), ``"fold_in"`` (events that came with the request) or ``"fallback"`` (what is popular); of lists for users
+        ``search`` is ``"exact"`` where all items were looked at, and ``"index"`` where an index of the artifact found them.
         """
         twin = copy.copy(self)
         twin._traced = True
+        return twin
+
+    def exact(self) -> Self:
+        """The same scorer without the index that the artifact may have: it looks at all items."""
+        twin = copy.copy(self)
+        twin._exact = True
         return twin
 
     def known_items(self, items: Any) -> BoolArray:
@@ -134,7 +141,9 @@ class Scorer:
             some = find(candidates, model.items, "candidates")
             some = some.known() if on_unknown == "skip" else some
             allowed = some.require_known("candidates", model.items, KNOWN_ITEMS)
-        columns = recommended(model, found, _count(k), exclude_seen, allowed, context, on_unknown)
+        wanted = Wanted(_count(k), exclude_seen, allowed, self._traced)
+        index = None if self._exact else artifact.index
+        columns = recommended(model, found, wanted, context, on_unknown, index)
         return table.build(self._marked(artifact, columns), None)
 
     def score(self, rows: Any, *, context: Context = NOTHING, on_unknown: OnUnknown = "raise") -> Any:
@@ -161,6 +170,8 @@ class Scorer:
         if isinstance(model, Recommender):
             columns, at = pair_scores(model, table, context, on_unknown)
         else:
+            from beautyrec.serving.chances import chances
+
             columns = chances(model, table, context)
             at = np.arange(len(columns["ctr"]))
         return table.build(self._marked(artifact, columns), at)
@@ -199,6 +210,8 @@ class Scorer:
         if isinstance(model, Recommender):
             columns = ranked_items(model, user, table, context, on_unknown)
         else:
+            from beautyrec.serving.chances import ranked_chances
+
             columns = ranked_chances(model, user, table, by, context)
         return table.build(self._marked(artifact, columns), None)
 

@@ -49,11 +49,11 @@ def steady_top_k(
     height = max(1, CHUNK_FLOATS // (top.shape[1] * max(1, model.item_factors.shape[1])))
     for start in range(0, len(again), height):
         rows = again[start : start + height]
-        top[rows], values[rows] = _ordered(model, user_ix[rows], top[rows])
+        top[rows], values[rows] = exactly_ordered(model, user_ix[rows], top[rows])
     return top[:, :k], values[:, :k]
 
 
-def _ordered(model: FactorRecommender, user_ix: IntArray, top: IntArray) -> tuple[IntArray, Float32Array]:
+def exactly_ordered(model: FactorRecommender, user_ix: IntArray, top: IntArray) -> tuple[IntArray, Float32Array]:
     """The items [b, m] of each user, best first by scores of 64 bits, among equals the lower index; -1 stays last."""
     item_ix = np.maximum(top, 0)
     factors = model.item_factors[item_ix].astype(np.float64)

@@ -41,12 +41,13 @@ def write_tensors(path: Path, arrays: Arrays) -> None:
     Raises:
         ArtifactError: an array is of another type.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     other = {name: str(array.dtype) for name, array in arrays.items() if array.dtype.str not in DTYPES.values()}
     if other:
         raise ArtifactError(f"arrays of these types cannot be stored: {other}. Give numbers or booleans.")
-    save_file({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}, path)
+    whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    path.write_bytes(save(whole))  # in one go: the system then keeps it in large pages, which products read faster
 
 
 def read_tensors(content: Any) -> dict[str, npt.NDArray[Any]]:

@@ -149,7 +149,7 @@ class WatchedScorer(Scorer):
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._traced = False
+        self._traced = self._exact = False
 
     @property
     def artifact(self) -> Artifact:
