@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -97,9 +98,11 @@ class Engine(ABC):
         given = {"memory_limit": memory_limit, "threads": threads, "temp_directory": place}
         settings = {name: value for name, value in given.items() if value is not None}
         try:
-            return DuckDBEngine(ibis.duckdb.connect(**settings))
+            connection = ibis.duckdb.connect(**settings)
         except duckdb.Error as error:
             raise ConfigError(f"DuckDB does not take {settings}: {str(error).splitlines()[0]}") from None
+        connection.compiler = _with_doubles(type(connection.compiler))
+        return DuckDBEngine(connection)
 
     @staticmethod
     def spark(session: Any | None = None, settings: Mapping[str, str] | None = None) -> SparkEngine:
@@ -126,7 +129,7 @@ class Engine(ABC):
         for key, value in _SESSION.items():
             own.conf.set(key, value)
         connection = ibis.pyspark.connect(own)
-        connection.compiler = _spark_compiler()
+        connection.compiler = _with_doubles(type(connection.compiler))
         return SparkEngine(connection)
 
     @abstractmethod
@@ -155,6 +158,10 @@ class Engine(ABC):
     @abstractmethod
     def drop(self, table: Any) -> None:
         """Give back what a table of :meth:`table` or :meth:`keep` takes."""
+
+    @abstractmethod
+    def microseconds(self, time: Any) -> Any:
+        """A column of times (Ibis) as whole microseconds from 1970 (UTC)."""
 
     def frame(self, expression: Any) -> pd.DataFrame:
         """The rows of an Ibis expression as a frame; integers with gaps come as floats, times in microseconds."""
@@ -196,6 +203,10 @@ class DuckDBEngine(Engine):
         """See :meth:`Engine.drop`."""
         self.connection.raw_sql(f'DROP TABLE "{table.op().name}"').fetchall()
 
+    def microseconds(self, time: Any) -> Any:
+        """See :meth:`Engine.microseconds`."""
+        return _function("epoch_us")(time)
+
 
 class SparkEngine(Engine):
     """A Spark session; see :meth:`Engine.spark`. Rows go in and out as Arrow, never through pandas."""
@@ -230,6 +241,10 @@ class SparkEngine(Engine):
         """See :meth:`Engine.drop`."""
         self.session.catalog.dropTempView(table.op().name)
 
+    def microseconds(self, time: Any) -> Any:
+        """See :meth:`Engine.microseconds`."""
+        return _function("unix_micros")(time)
+
     def _view(self, rows: Any) -> Any:
         """A Spark frame as an Ibis table, its times in UTC: Ibis takes them for times without a zone."""
         import ibis
@@ -244,6 +259,17 @@ class SparkEngine(Engine):
     def _rows(self, expression: Any) -> Any:
         """The expression as a Spark frame, not yet run."""
         return self.session.sql(self.connection.compile(expression))
+
+
+@cache
+def _function(name: str) -> Any:
+    """A function of the engine's own that gives a whole number."""
+    import ibis
+
+    def of(time) -> int:  # type: ignore[no-untyped-def,empty-body]  # noqa: ANN001 (of whatever precision)
+        ...
+
+    return ibis.udf.scalar.builtin(name=name)(of)
 
 
 def _name() -> str:
@@ -291,13 +317,11 @@ def _this_python() -> Iterator[None]:
             del os.environ[key]
 
 
-def _spark_compiler() -> Any:
-    """Ibis' compiler for Spark, with doubles as doubles: in Spark's SQL ``0.1`` is a decimal, which rounds quotients."""
+def _with_doubles(compiler: type) -> Any:
+    """A compiler of Ibis with doubles as doubles: in SQL ``0.1`` is a decimal, which is slow, and rounds quotients in Spark."""
     import math
 
-    from ibis.backends.sql.compilers.pyspark import PySparkCompiler
-
-    class Compiler(PySparkCompiler):  # type: ignore[misc]
+    class Compiler(compiler):  # type: ignore[misc]
         __slots__ = ()
 
         def visit_NonNullLiteral(self, op: Any, *, value: Any, dtype: Any) -> Any:  # noqa: N802 (Ibis' name)
