@@ -42,6 +42,10 @@ _SESSION: Final[Mapping[str, str]] = {
 """What the values depend on, whatever the cluster is set to."""
 
 
+_DICTIONARY: Final = 5_000
+"""Distinct values of a column in a row group of 122,880 up to which DuckDB writes a dictionary; a third faster than its own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
     """An Ibis connection that tables are put into and queries are run by.
@@ -148,8 +152,14 @@ class Engine(ABC):
         """The rows of an Ibis expression."""
 
     @abstractmethod
-    def write(self, expression: Any, place: Path) -> None:
-        """Write the rows of an Ibis expression as Parquet (zstd), whole or not at all: a file, or a folder of files."""
+    def write(self, expression: Any, place: Path, *, in_order: bool = True) -> None:
+        """Write the rows of an Ibis expression as Parquet (zstd), whole or not at all: a file, or a folder of files.
+
+        Args:
+            expression: the rows.
+            place: the file or folder.
+            in_order: whether rows keep an order that the expression has; else each thread writes what it has.
+        """
 
     @abstractmethod
     def keep(self, expression: Any) -> Any:
@@ -190,10 +200,19 @@ class DuckDBEngine(Engine):
         """See :meth:`Engine.arrow`."""
         return self.connection.to_pyarrow(expression)
 
-    def write(self, expression: Any, place: Path) -> None:
-        """See :meth:`Engine.write`; it writes a file."""
-        with atomic_file(place) as temporary:
-            self.connection.to_parquet(expression, temporary, compression="zstd")
+    def write(self, expression: Any, place: Path, *, in_order: bool = True) -> None:
+        """See :meth:`Engine.write`; it writes a file. A column with more values than a dictionary pays for gets none."""
+        with atomic_file(place) as temporary, self._keeping_order(in_order):
+            self.connection.to_parquet(expression, temporary, compression="zstd", dictionary_size_limit=_DICTIONARY)
+
+    @contextmanager
+    def _keeping_order(self, keep: bool) -> Iterator[None]:
+        """Whether rows keep their order; they do again afterwards."""
+        self.connection.raw_sql(f"SET preserve_insertion_order = {keep}").fetchall()
+        try:
+            yield
+        finally:
+            self.connection.raw_sql("SET preserve_insertion_order = true").fetchall()
 
     def keep(self, expression: Any) -> Any:
         """See :meth:`Engine.keep`."""
@@ -228,7 +247,7 @@ class SparkEngine(Engine):
         """See :meth:`Engine.arrow`."""
         return self._rows(expression).toArrow()
 
-    def write(self, expression: Any, place: Path) -> None:
+    def write(self, expression: Any, place: Path, *, in_order: bool = True) -> None:  # noqa: ARG002
         """See :meth:`Engine.write`; it writes a folder, which every worker must reach."""
         with atomic_folder(place) as temporary:
             self._rows(expression).write.parquet(str(temporary), mode="append", compression="zstd")

@@ -142,7 +142,7 @@ class FeatureSet:
         refuse_doubled(plan, log.engine)
         with with_features(plan, log, keys, on_progress) as (wide, features):
             own = [name for name in keys.columns if name not in features]
-            log.engine.write(wide.select(*own, **features), Path(path))
+            log.engine.write(wide.select(*own, **features), Path(path), in_order=False)
 
 
 @contextmanager

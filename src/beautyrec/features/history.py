@@ -63,15 +63,17 @@ class History:
     def with_a_past(self, keys: Any, by: Sequence[By], amounts: Mapping[Amount, str]) -> Any:
         """The distinct ``by, as_of, moment`` of keys before which an event of their entity was known."""
         events = self.events(amounts, by)
-        return keys.semi_join(events, [*same(events, keys, by), keys[MOMENT] > events[AT]]).distinct()
+        if not any(map(is_trait, by)):
+            return keys.semi_join(events, [*same(events, keys, by), keys[MOMENT] > events[AT]]).distinct()
+        # many events of a viewer share what the catalogue says: the first of them is enough
+        first = events.group_by(*(here(each) for each in by)).aggregate(first=events[AT].min())
+        joined = keys.inner_join(first, [*same(first, keys, by), keys[MOMENT] > first["first"]])
+        return joined.select(*keys.columns).distinct()
 
 
 def same(events: Any, keys: Any, by: Sequence[By]) -> list[Any]:
     """That events and keys agree in some columns; what the catalogue does not say of two products is the same."""
-    return [
-        events[here(each)].identical_to(keys[name_of(each)]) if is_trait(each) else events[each] == keys[each]
-        for each in by
-    ]
+    return [events[here(each)].identical_to(keys[name_of(each)]) for each in by]
 
 
 def added_up(steps: Any, by: Sequence[By], amounts: Mapping[Amount, str]) -> Any:
