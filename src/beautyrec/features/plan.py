@@ -183,10 +183,8 @@ class _Work:
     on_part: Callable[[int], None]
 
     def keep(self, expression: Any) -> Any:
-        """The rows of an expression as a table, until the stack ends."""
-        table = self.log.engine.keep(expression)
-        self.stack.callback(self.log.engine.drop, table)
-        return table
+        """The rows of an expression as a table, until the end."""
+        return _kept(self.log.engine, expression, self.stack)
 
     @property
     def on_shelf(self) -> list[str]:
@@ -256,12 +254,14 @@ class _Work:
             if self._of_product(by):
                 continue
             amounts, keys = _amounts(of_by), self._seen(by)
-            if len(by) > 1:
-                keys = self.keep(self.history.with_a_past(keys, by, amounts))
-                steps = self.history.steps_with_keys(amounts, by, keys)
-            else:
-                keys, steps = keys.distinct(), self.history.steps(amounts, by)
-            yield self._known(by, of_by, steps, keys, amounts)
+            with ExitStack() as meanwhile:
+                if len(by) > 1:
+                    keys = _kept(self.log.engine, self.history.with_a_past(keys, by, amounts), meanwhile)
+                    steps = self.history.steps_with_keys(amounts, by, keys)
+                else:
+                    keys, steps = keys.distinct(), self.history.steps(amounts, by)
+                lookup = self._known(by, of_by, steps, keys, amounts)
+            yield lookup
 
     def _known(
         self, by: tuple[By, ...], asked: Mapping[Asked, str], steps: Any, keys: Any, amounts: Mapping[Amount, str]
@@ -281,6 +281,13 @@ class _Work:
                 made = self.keep(made.select(*need.by, AS_OF, **renamed))
                 lookups.append(Lookup(made, (*need.by, AS_OF), tuple(renamed)))
         return lookups
+
+
+def _kept(engine: Engine, expression: Any, stack: ExitStack) -> Any:
+    """The rows of an expression as a table, until a stack ends."""
+    table = engine.keep(expression)
+    stack.callback(engine.drop, table)
+    return table
 
 
 def _columns(table: Any, by: Sequence[By]) -> Any:
