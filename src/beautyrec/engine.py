@@ -216,7 +216,10 @@ class DuckDBEngine(Engine):
 
     def keep(self, expression: Any) -> Any:
         """See :meth:`Engine.keep`."""
-        return self.connection.create_table(_name(), expression, temp=True)
+        name = _name()
+        self.connection._run_pre_execute_hooks(expression)
+        self.connection.raw_sql(f"CREATE TEMP TABLE {name} AS {self.connection.compile(expression)}").fetchall()
+        return self.connection.table(name, database="temp.main")
 
     def drop(self, table: Any) -> None:
         """See :meth:`Engine.drop`."""
