@@ -15,8 +15,9 @@ from beautyrec.data.log import EventLog
 from beautyrec.engine import SparkEngine
 from beautyrec.features.external import External
 from beautyrec.features.family import full_family
-from beautyrec.features.plan import Plan, with_features
+from beautyrec.features.plan import Plan
 from beautyrec.features.sequences import LastEvents
+from beautyrec.features.work import with_features
 
 TIME = "timestamp('UTC', 6)"
 PANEL = ExternalSource("panel", "user_id", "delivered_at", "30D", ("visits",))

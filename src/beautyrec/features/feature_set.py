@@ -19,7 +19,8 @@ from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError
 from beautyrec.features.builder import ROW, FeatureBuilder
 from beautyrec.features.keys import check_table, key_columns, key_table
-from beautyrec.features.plan import Plan, refuse_doubled, with_features
+from beautyrec.features.plan import Plan, refuse_doubled
+from beautyrec.features.work import with_features
 from beautyrec.types import Progress
 
 
