@@ -13,8 +13,10 @@ from beautyrec.data import schema
 from beautyrec.data.external import ExternalSource
 from beautyrec.data.log import EventLog
 from beautyrec.engine import SparkEngine
+from beautyrec.features.buyers import UserWithItem
 from beautyrec.features.external import External
 from beautyrec.features.family import full_family
+from beautyrec.features.items import SmoothedCTR
 from beautyrec.features.plan import Plan
 from beautyrec.features.sequences import LastEvents
 from beautyrec.features.work import with_features
@@ -65,9 +67,12 @@ def log_on(engine):
     return EventLog(engine, **tables, external={"panel": panel})
 
 
-@pytest.mark.parametrize("moments", [[], [1_772_323_200_000_000]], ids=["times", "cells"])
-@pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: type(builder).__name__)
+FEW = [(builder, [1_772_323_200_000_000]) for builder in BUILDERS if isinstance(builder, (SmoothedCTR, UserWithItem))]
+
+
+@pytest.mark.parametrize(("builder", "moments"), [*((builder, []) for builder in BUILDERS), *FEW])
 def test_every_builder_can_be_written_for_spark(builder, moments, paper):
+    """By times, and two of them by cells of time."""
     engine = paper(moments)
     log = log_on(engine)
     with with_features(Plan.of((builder,), log), log, ibis.table(KEYS, name="keys")) as (wide, features):
