@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import ibis.backends.duckdb  # noqa: F401 (so that no time goes to imports; none of pandas' does)
+
 from beautyrec.data.log import EventLog
 from beautyrec.engine import Engine
 from beautyrec.features.builder import AS_OF

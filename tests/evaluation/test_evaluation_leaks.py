@@ -21,7 +21,7 @@ from beautyrec.evaluation.leaks import (
     find_leaks,
     refuse_leaks,
 )
-from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.builder import Feature, Looked
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.features.items import ItemHeat
 
@@ -153,10 +153,12 @@ class EveryClick:
     entity: tuple[str, ...] = ("item_id",)
     features: tuple[Feature, ...] = (Feature("every_click", "clicks", "all time"),)
 
-    def expr(self, log, keys):
+    def needs(self, log):
         clicks = log.events.filter(log.events["event"] == "click").group_by("item_id").aggregate(n=lambda t: t.count())
-        joined = keys.left_join(clicks, "item_id", rname="of_{name}")
-        return joined.select(ROW, every_click=joined["n"].fill_null(0).cast("float64"))
+        return {"n": Looked(clicks, ("item_id",), "n")}
+
+    def values(self, known):
+        return {"every_click": known["n"].fill_null(0)}
 
 
 def test_a_builder_that_looks_ahead_is_told_from_one_that_does_not(tiny_frames, tiny_log):

@@ -15,7 +15,7 @@ def builders():
     """Every class of the package that gives features."""
     for module in pkgutil.iter_modules(beautyrec.features.__path__, "beautyrec.features."):
         for name, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if found.__module__ == module.name and hasattr(found, "expr") and name != "FeatureBuilder":
+            if found.__module__ == module.name and hasattr(found, "features") and name != "FeatureBuilder":
                 yield name
 
 

@@ -10,7 +10,7 @@ import pytest
 from beautyrec.data.log import EventLog
 from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError, SchemaError
-from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.builder import Feature, Looked
 from beautyrec.features.context import Hour, Position, Scene
 from beautyrec.features.family import first_family, scenes_of
 from beautyrec.features.feature_set import FeatureSet
@@ -72,9 +72,10 @@ def test_tables_lent_to_the_engine_are_given_back(tiny_log, keys):
     assert tables() == before
 
 
-def test_progress_counts_builders(tiny_log, keys):
+def test_progress_counts_what_is_asked_of_and_the_end(tiny_log, keys):
     seen = []
-    FeatureSet((Hour(), ItemHeat(), Position())).compute(tiny_log, keys, lambda done, total: seen.append((done, total)))
+    features = FeatureSet((Hour(), ItemHeat(), UserRecency(), Position()))
+    features.compute(tiny_log, keys, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -166,24 +167,33 @@ def test_names_must_be_unique_and_there():
 
 
 @dataclass(frozen=True)
-class Lossy:
-    """A builder that breaks the rule of one row a key."""
+class Doubled:
+    """A builder that looks products up in a table that has some of them twice."""
 
     version: ClassVar[int] = 1
-    entity: tuple[str, ...] = ("user_id",)
-    features: tuple[Feature, ...] = (Feature("lossy", "none", "none"),)
+    entity: tuple[str, ...] = ("item_id",)
+    features: tuple[Feature, ...] = (Feature("doubled", "none", "none"),)
 
-    def expr(self, log, keys):
-        return keys.select(ROW, lossy=keys["user_id"]).limit(2)
+    def needs(self, log):
+        twice = log.items.filter(log.items["item_id"] == "item-03").union(log.items)
+        return {"price": Looked(twice, ("item_id",), "price")}
+
+    def values(self, known):
+        return {"doubled": known["price"]}
 
 
-def test_builder_that_loses_rows_is_named(tiny_log, keys):
-    with pytest.raises(ConfigError, match="Lossy gave 2 rows for 16 keys"):
-        FeatureSet((Lossy(),)).compute(tiny_log, keys)
+def test_a_table_with_a_key_twice_is_named(tiny_log, keys, tmp_path):
+    features = FeatureSet((ItemHeat(), Doubled()))
+    message = "'price' is looked up by item_id in a table that has 1 of them more than once"
+    with pytest.raises(ConfigError, match=message):
+        features.compute(tiny_log, keys)
+    with pytest.raises(ConfigError, match=message):
+        features.write(tiny_log, tiny_log.events.mutate(as_of=tiny_log.events["ts"]), tmp_path / "f.parquet")
+    assert not list(tmp_path.iterdir())
 
 
 @dataclass(frozen=True)
-class Odd(Lossy):
+class Odd(Doubled):
     """A builder that wants a key nobody has."""
 
     entity: tuple[str, ...] = ("weather",)

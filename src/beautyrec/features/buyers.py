@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import (
-    AVAILABLE_AT,
-    CART,
-    CLICK,
-    EVENT,
-    IMPRESSION,
-    ITEM_ID,
-    ORDER,
-    PRICE,
-    QUANTITY,
-    TS,
-    USER_ID,
-)
+from beautyrec.data.schema import CART, CLICK, IMPRESSION, ITEM_ID, ORDER, USER_ID
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import AS_OF, ROW, Feature
-from beautyrec.features.counts import PARTS, days_between, days_since, parts, smoothed_share, window_of
-from beautyrec.features.history import ALL, Past, attach
-from beautyrec.features.users import taken
+from beautyrec.features.amounts import PARTS, Last, Sum, spent
+from beautyrec.features.builder import Asked, Feature, Looked, Need
+from beautyrec.features.counts import asked_of_share, days_since, smoothed_share, window_of
+from beautyrec.features.traits import PriceBand
 
 
 @dataclass(frozen=True)
@@ -57,18 +46,19 @@ class UserOrders:
         amounts = (Feature(f"user_spend_{days}d", "the shop's currency", window_of(days)) for days in self.days)
         return (recency, *counts, *amounts)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Orders by viewer."""
-        import ibis
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """The last order by viewer, orders and spending in each window."""
+        asked: dict[str, Need] = {"last": Asked(Last((ORDER,)), (USER_ID,))}
+        for days in self.days:
+            asked[f"orders_{days}"] = Asked(Sum((ORDER,)), (USER_ID,), days)
+            asked[f"spend_{days}"] = Asked(Sum((ORDER,), spent), (USER_ID,), days)
+        return asked
 
-        events = log.events.filter(log.events[EVENT] == ORDER)
-        spend = parts(events[PRICE] * events[QUANTITY].fill_null(1))
-        events = events.select(USER_ID, AVAILABLE_AT, spend=spend, orders=ibis.literal(1, "int64"))
-        sums = Past.of(events, keys, {f"{days}d": days for days in self.days}).known([USER_ID], ["orders", "spend"])
-        known = attach(days_since(log, keys, [USER_ID], [ORDER]), sums, [USER_ID])
-        counts = {f"user_orders_{days}d": known[f"orders_{days}d"].cast("float64") for days in self.days}
-        amounts = {f"user_spend_{days}d": known[f"spend_{days}d"] / PARTS for days in self.days}
-        return known.select(ROW, user_order_recency=known["since"], **counts, **amounts)
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Days since the last order, counts, and amounts."""
+        counts = {f"user_orders_{days}d": known[f"orders_{days}"] for days in self.days}
+        amounts = {f"user_spend_{days}d": known[f"spend_{days}"] / PARTS for days in self.days}
+        return {"user_order_recency": days_since(known["last"], known), **counts, **amounts}
 
 
 @dataclass(frozen=True)
@@ -102,14 +92,15 @@ class UserPriceBandAffinity:
         missing = "the product has no price, or nobody has clicked or ordered yet"
         return (Feature("user_price_band_affinity", "share", "all the past", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed share by viewer and band."""
-        price = log.items[PRICE]
-        band = sum((price >= edge).cast("int64") for edge in self.edges)
-        bands = log.items.select(ITEM_ID, band=band)
-        known = keys.left_join(bands, ITEM_ID, rname="list_{name}").select(*keys.columns, "band")
-        share = smoothed_share(taken(log, bands), known, USER_ID, "band", self.strength)
-        return share.select(ROW, user_price_band_affinity=share["share"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """Clicks and orders by viewer and band."""
+        band = PriceBand(self.edges)
+        bands = log.items.select(ITEM_ID, band=band.of(log.items))
+        return {**asked_of_share(USER_ID, band), "band": Looked(bands, (ITEM_ID,), "band")}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed share."""
+        return {"user_price_band_affinity": smoothed_share(known, known["band"], self.strength)}
 
 
 @dataclass(frozen=True)
@@ -138,22 +129,24 @@ class UserWithItem:
             Feature("user_item_in_cart", "1 if it is in the cart, else 0", past),
         )
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
         """Counts, and times of the last ones, by viewer and product."""
+        names = {"seen": IMPRESSION, "clicks": CLICK, "orders": ORDER}
+        times = {"last_seen": IMPRESSION, "put": CART, "ordered": ORDER}
+        pair = (USER_ID, ITEM_ID)
+        return {
+            **{name: Asked(Sum((event,)), pair) for name, event in names.items()},
+            **{name: Asked(Last((event,)), pair) for name, event in times.items()},
+        }
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Counts, days since the last, and whether it was put into the cart after it was ordered."""
         import ibis
 
-        by, counts = [USER_ID, ITEM_ID], {"seen": IMPRESSION, "clicks": CLICK, "orders": ORDER}
-        events = log.events.filter(log.events[EVENT].isin([*counts.values(), CART]))
-        columns = {name: (events[EVENT] == event).cast("int8") for name, event in counts.items()}
-        for name, event in {"last_seen": IMPRESSION, "put": CART, "ordered": ORDER}.items():
-            columns[name] = ibis.ifelse(events[EVENT] == event, events[TS], ibis.null(events[TS].type()))
-        past = Past.of(events.select(*by, AVAILABLE_AT, **columns), keys, {"known": ALL})
-        known = attach(keys, past.known(by, list(columns)), by)
-        put, ordered = known["put_known"], known["ordered_known"]
+        put, ordered = known["put"], known["ordered"]
         in_cart = put.notnull() & (ordered.isnull() | (put > ordered))
-        return known.select(
-            ROW,
-            **{f"user_item_{name}": known[f"{name}_known"].cast("float64") for name in counts},
-            user_item_since_seen=days_between(known["last_seen_known"], known[AS_OF]),
-            user_item_in_cart=ibis.ifelse(in_cart, 1.0, 0.0),
-        )
+        return {
+            **{f"user_item_{name}": known[name] for name in ("seen", "clicks", "orders")},
+            "user_item_since_seen": days_since(known["last_seen"], known),
+            "user_item_in_cart": ibis.ifelse(in_cart, 1, 0),
+        }

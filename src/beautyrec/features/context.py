@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import HOST, POSITION, ROOM_ID, SCENE, STARTS_AT
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import AS_OF, ROW, Feature
+from beautyrec.features.builder import MOMENT, Feature, Looked, Need
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class Hour:
         """One hour."""
         return (Feature("hour", "hour of the day", "the moment"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """The hour of each moment."""
-        return keys.select(ROW, hour=((_hours(keys) + self.utc_offset) % 24).cast("float64"))
+        return {"hour": (_hours(known) + self.utc_offset) % 24}
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,13 @@ class Scene:
         """One code."""
         return (_code_feature("scene", self.scenes),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """The code of each room's scene."""
-        return _codes(log, keys, SCENE, self.scenes)
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The scene of each room."""
+        return {"name": Looked(log.rooms, (ROOM_ID,), SCENE)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Its code."""
+        return {"scene": _code(known["name"], self.scenes)}
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,13 @@ class Host:
         """One code."""
         return (_code_feature("host", self.hosts),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """The code of each room's host."""
-        return _codes(log, keys, HOST, self.hosts)
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The host of each room."""
+        return {"name": Looked(log.rooms, (ROOM_ID,), HOST)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Its code."""
+        return {"host": _code(known["name"], self.hosts)}
 
 
 @dataclass(frozen=True)
@@ -126,10 +139,14 @@ class Weekday:
         """One day."""
         return (Feature("weekday", "day of the week, Monday 0", "the moment"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """The weekday of each moment; the epoch was a Thursday."""
-        days = ((_hours(keys) + self.utc_offset) / 24).floor().cast("int64")
-        return keys.select(ROW, weekday=((days + 3) % 7).cast("float64"))
+        days = ((_hours(known) + self.utc_offset) / 24).floor().cast("int64")
+        return {"weekday": (days + 3) % 7}
 
 
 @dataclass(frozen=True)
@@ -148,10 +165,14 @@ class RoomMinute:
         """One duration."""
         return (Feature("room_minute", "minutes", "the room", "there is no such room"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Minutes by room and moment."""
-        joined = keys.left_join(log.rooms.select(ROOM_ID, STARTS_AT), ROOM_ID, rname="room_{name}")
-        return joined.select(ROW, room_minute=joined[AS_OF].delta(joined[STARTS_AT], unit="microsecond") / 60e6)
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The start of each room."""
+        starts = log.rooms.select(ROOM_ID, start=log.engine.microseconds(log.rooms[STARTS_AT]))
+        return {"start": Looked(starts, (ROOM_ID,), "start")}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Minutes from it."""
+        return {"room_minute": (known[MOMENT] - known["start"]) / 60e6}
 
 
 @dataclass(frozen=True)
@@ -173,9 +194,13 @@ class Position:
         """One position."""
         return (Feature("position", "place from the top", "the moment", "the keys have none"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:  # noqa: ARG002
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """The position of each key."""
-        return keys.select(ROW, position=keys[POSITION].cast("float64"))
+        return {"position": known[POSITION]}
 
 
 def _check_offset(who: str, hours: int) -> None:
@@ -194,18 +219,13 @@ def _code_feature(column: str, names: tuple[str, ...]) -> Feature:
     return Feature(column, f"code: {codes}", "the room", f"no such room, or its {column} is not in the list")
 
 
-def _codes(log: EventLog, keys: Any, column: str, names: tuple[str, ...]) -> Any:
-    """The place of each room's ``column`` in the list, none where it is not in it."""
+def _code(name: Any, names: tuple[str, ...]) -> Any:
+    """The place of each name in the list, none where it is not in it."""
     import ibis
 
-    joined = keys.left_join(log.rooms.select(ROOM_ID, column), ROOM_ID, rname="room_{name}")
-    cases = [(joined[column] == name, float(code)) for code, name in enumerate(names)]
-    return joined.select(ROW, **{column: ibis.cases(*cases, else_=ibis.null("float64"))})
+    return ibis.cases(*((name == each, float(code)) for code, each in enumerate(names)), else_=ibis.null("float64"))
 
 
-def _hours(keys: Any) -> Any:
-    """Whole hours from 1970-01-01 UTC to ``as_of``; not ``.hour()``, which engines take in the zone of the session."""
-    import ibis
-
-    epoch = ibis.timestamp("1970-01-01T00:00:00Z")
-    return (keys[AS_OF].delta(epoch, unit="microsecond") / 3_600_000_000).floor().cast("int64")
+def _hours(known: Mapping[str, Any]) -> Any:
+    """Whole hours from 1970-01-01 UTC to the moment; not ``.hour()``, which engines take in the zone of the session."""
+    return (known[MOMENT] / 3.6e9).floor().cast("int64")

@@ -1,18 +1,17 @@
-"""What several builders count: events by name, amounts of money, rates drawn towards those of the category."""
+"""What several builders make of what is known: days between moments, rates and shares drawn towards those of all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, CATEGORY, EVENT, ITEM_ID, ROOM_ID, TS
-from beautyrec.features.builder import AS_OF, SECONDS_A_DAY
-from beautyrec.features.history import Past, attach, latest_before
+from beautyrec.data.schema import CATEGORY, CLICK, ITEM_ID, ORDER
+from beautyrec.features.amounts import Sum
+from beautyrec.features.builder import MICROSECONDS_A_DAY, MOMENT, Asked
+from beautyrec.features.traits import By
 
-PARTS: Final = 10_000
-"""Amounts are added up in whole ten-thousandths: a sum of integers is the same in any order."""
+TAKEN = Sum((CLICK, ORDER))
+"""Clicks and orders: what a viewer has taken to."""
 
 
 def window_of(days: int) -> str:
@@ -20,82 +19,54 @@ def window_of(days: int) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
-def counted(
-    log: EventLog, counts: Mapping[str, Sequence[str]], keep: Sequence[str] = (ITEM_ID,), *, rooms: bool = False
-) -> Any:
-    """Events with a 0/1 column for each group of event names; those of live rooms alone if ``rooms``."""
-    names = sorted({name for group in counts.values() for name in group})
-    events = log.events.filter(log.events[EVENT].isin(names))
-    if rooms:
-        events = events.filter(events[ROOM_ID].notnull())
-    flags = {column: events[EVENT].isin(list(group)).cast("int64") for column, group in counts.items()}
-    return events.select(*keep, AVAILABLE_AT, **flags)
+def days_since(time: Any, known: Mapping[str, Any]) -> Any:
+    """Days of 24 hours from a time in microseconds to the moment of the key."""
+    return (known[MOMENT] - time) / float(MICROSECONDS_A_DAY)
 
 
-def parts(amount: Any) -> Any:
-    """An amount in whole ten-thousandths, 0 where it has a gap."""
-    return (amount * PARTS).round().cast("int64").fill_null(0)
+def asked_of_rate(successes: Sum, trials: Sum, days: int) -> dict[str, Asked]:
+    """What :func:`smoothed_rate` needs: both counts, of the shop, of the category and of the product."""
+    levels: dict[str, tuple[By, ...]] = {"all": (), "category": (CATEGORY,), "item": (ITEM_ID,)}
+    counts = {"successes": successes, "trials": trials}
+    return {f"{name}_{of}": Asked(counts[name], by, days) for of, by in levels.items() for name in counts}
 
 
-def days_since(log: EventLog, keys: Any, by: Sequence[str], names: Sequence[str] = ()) -> Any:
-    """``keys`` with ``since``: days since the last event of these names, of any where there are none, by entity."""
-    events = log.events.filter(log.events[EVENT].isin(list(names))) if names else log.events
-    known = attach(keys, latest_before(events, keys, by), by)
-    return known.mutate(since=days_between(known[TS], known[AS_OF])).drop(TS)
-
-
-def days_between(earlier: Any, later: Any) -> Any:
-    """Days of 24 hours from one moment to another."""
-    return later.delta(earlier, unit="microsecond") / (SECONDS_A_DAY * 1e6)
-
-
-def smoothed_rate(log: EventLog, events: Any, keys: Any, days: int, strengths: tuple[float, float]) -> Any:
-    """``keys`` with ``rate``: successes a trial of the product, drawn to its category, drawn to the shop.
+def smoothed_rate(known: Mapping[str, Any], strengths: tuple[float, float]) -> Any:
+    """Successes a trial of the product, drawn to its category, drawn to the shop.
 
     Args:
-        log: the catalogue, which says the category.
-        events: Ibis table with ``item_id, available_at`` and the 0/1 columns ``successes`` and ``trials``.
-        keys: Ibis table with ``item_id, category, as_of``.
-        days: length of the window.
+        known: what :func:`asked_of_rate` asks.
         strengths: trials that the category's rate is worth for a product, and the shop's for a category.
     """
     import ibis
 
-    past, rated = Past.of(events, keys, {"known": days}), keys
-    steps = past.steps.left_join(log.items.select(ITEM_ID, CATEGORY), ITEM_ID).drop(f"{ITEM_ID}_right")
-    in_category = replace(past, steps=steps)
-    for of, by, strength in (
-        (past, (), 0.0),
-        (in_category, (CATEGORY,), strengths[1]),
-        (past, (ITEM_ID,), strengths[0]),
-    ):
-        rated = attach(rated, of.known(by, ["successes", "trials"]), by)
-        successes = rated["successes_known"]
-        trials = ibis.greatest(rated["trials_known"], successes)
-        prior = strength * rated["rate"] if strength else 0.0
+    rate = None
+    for of, strength in {"all": 0.0, "category": strengths[1], "item": strengths[0]}.items():
+        successes = known[f"successes_{of}"]
+        trials = ibis.greatest(known[f"trials_{of}"], successes)
+        prior = 0.0 if rate is None else strength * rate
         rate = (successes + prior) / (trials + strength).nullif(0)
-        rated = rated.mutate(rate=rate).drop("successes_known", "trials_known")
-    return rated
+    return rate
 
 
-def smoothed_share(events: Any, keys: Any, by: str, attribute: str, strength: float) -> Any:
-    """``keys`` with ``share``: of what an entity did, the part that went to the key's ``attribute``, smoothed.
+def asked_of_share(by: str, attribute: By) -> dict[str, Asked]:
+    """What :func:`smoothed_share` needs: what was taken by all, by an entity, of an attribute, and both."""
+    columns: dict[str, tuple[By, ...]] = {"all": (), "theirs": (by,), "of_it": (attribute,), "of_both": (by, attribute)}
+    return {name: Asked(TAKEN, each) for name, each in columns.items()}
 
-    ``(k + s q) / (n + s)``, where ``q`` is the attribute's share of what all did.
+
+def smoothed_share(known: Mapping[str, Any], attribute: Any, strength: float) -> Any:
+    """Of what an entity took, the part that went to the key's attribute: ``(k + s q) / (n + s)``.
+
+    ``q`` is the attribute's share of what all took.
 
     Args:
-        events: Ibis table with ``by``, ``attribute``, ``available_at``.
-        keys: Ibis table with ``by``, ``attribute``, ``as_of``.
-        by: the column that names the entity.
-        attribute: the column whose value in the key is asked for.
+        known: what :func:`asked_of_share` asks.
+        attribute: the attribute of the key; where there is none there is no share.
         strength: events that everybody's share is worth.
     """
     import ibis
 
-    events = events.mutate(n=ibis.literal(1, "int64"))
-    past, done = Past.of(events, keys, {"known": None}), keys
-    for name, columns in {"all": (), "theirs": (by,), "of_it": (attribute,), "of_both": (by, attribute)}.items():
-        done = attach(done, past.known(columns, ["n"]), columns).rename({name: "n_known"})
-    everybody = done["of_it"] / done["all"].nullif(0)
-    share = (done["of_both"] + strength * everybody) / (done["theirs"] + strength)
-    return done.mutate(share=ibis.ifelse(done[attribute].isnull(), ibis.null("float64"), share))
+    everybody = known["of_it"] / known["all"].nullif(0)
+    share = (known["of_both"] + strength * everybody) / (known["theirs"] + strength)
+    return ibis.ifelse(attribute.isnull(), ibis.null("float64"), share)

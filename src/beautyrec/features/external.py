@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,10 +13,9 @@ from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT, ITEM_ID, ROOM_ID, SCENE, TS, USER_ID
 from beautyrec.data.times import length
 from beautyrec.errors import SchemaError
-from beautyrec.features.builder import AS_OF, ROW, SECONDS_A_DAY, Feature
-from beautyrec.features.counts import days_between
+from beautyrec.features.builder import AS_OF, MICROSECONDS_A_DAY, MOMENT, Feature, LookedBack, Need
 from beautyrec.features.feature_set import FeatureSet
-from beautyrec.features.history import attach, last_known
+from beautyrec.features.history import running_totals
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class External:
     @property
     def features(self) -> tuple[Feature, ...]:
         """One number a column, and the age of the row."""
-        window = f"the last row of {self.valid_microseconds / (SECONDS_A_DAY * 1e6):g} days"
+        window = f"the last row of {self.valid_microseconds / MICROSECONDS_A_DAY:g} days"
         missing = "no row is known that still holds"
         numbers = [
             Feature(f"{self.name}_{name}", "as the source has it", window, f"{missing}, or it has a gap")
@@ -69,8 +69,8 @@ class External:
         ]
         return (*numbers, Feature(f"{self.name}_age", "days", window, missing))
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """The last row by key.
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The last row known by key, with its time.
 
         Raises:
             SchemaError: the log has no such source.
@@ -78,14 +78,30 @@ class External:
         if self.name not in log.external:
             raise SchemaError(f"external '{self.name}': the log has {sorted(log.external)}. Join it: rows.join(log).")
         table = log.external[self.name]
-        known = attach(keys, last_known(table, keys, [self.key]), [self.key])
-        age = days_between(known[AVAILABLE_AT], known[AS_OF])
-        known = known.mutate(age=age).filter(age <= self.valid_microseconds / (SECONDS_A_DAY * 1e6))
-        rows = table.select(self.key, AVAILABLE_AT, *self.columns)
-        found = known.inner_join(rows, [self.key, AVAILABLE_AT]).select(ROW, "age", *self.columns)
-        joined = keys.select(ROW).left_join(found, ROW, rname="found_{name}")
-        numbers = {f"{self.name}_{name}": joined[name] for name in self.columns}
-        return joined.select(ROW, **numbers, **{f"{self.name}_age": joined["age"]})
+        rows = table.select(self.key, *self.columns, at=log.engine.microseconds(table[AVAILABLE_AT]))
+
+        def last(keys: Any) -> Any:
+            marks = keys.select(self.key, AS_OF, at=keys[MOMENT])
+            steps = rows.select(self.key, "at", known_at=rows["at"])
+            marks = running_totals(steps, marks, [self.key], "at", {"known_at": lambda column: column.max()})
+            of_row = [marks[self.key] == rows[self.key], marks["known_at"] == rows["at"]]
+            joined = marks.inner_join(rows, of_row, rname="row_{name}")
+            return joined.select(self.key, AS_OF, "known_at", *self.columns)
+
+        return {name: LookedBack(last, (self.key,), name) for name in ("known_at", *self.columns)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The numbers of the row, and its age, where it still holds."""
+        import ibis
+
+        age = known[MOMENT] - known["known_at"]
+        holds = age <= self.valid_microseconds
+
+        def where(value: Any) -> Any:
+            return ibis.ifelse(holds, value, ibis.null("float64"))
+
+        numbers = {f"{self.name}_{name}": where(known[name].cast("float64")) for name in self.columns}
+        return {**numbers, f"{self.name}_age": where(age / float(MICROSECONDS_A_DAY))}
 
 
 def coverage_by_day(log: EventLog, source: ExternalSource) -> pd.DataFrame:

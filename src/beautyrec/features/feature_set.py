@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from beautyrec.data.log import EventLog
 from beautyrec.engine import Engine
-from beautyrec.errors import ConfigError, SchemaError
-from beautyrec.features.builder import AS_OF, ROW, FeatureBuilder
-from beautyrec.features.keys import KeyColumn, distinct, key_columns
-from beautyrec.features.streaming import write_features
-from beautyrec.types import FloatArray, Progress
+from beautyrec.errors import ConfigError
+from beautyrec.features.builder import ROW, FeatureBuilder
+from beautyrec.features.keys import check_table, key_columns, key_table
+from beautyrec.features.plan import Plan, refuse_doubled
+from beautyrec.features.work import with_features
+from beautyrec.types import Progress
 
 
 @dataclass(frozen=True)
@@ -82,33 +83,30 @@ class FeatureSet:
     def compute(self, log: EventLog, keys: pd.DataFrame, on_progress: Progress | None = None) -> pd.DataFrame:
         """The features of each key.
 
-        Each builder is computed once for each distinct combination of its entity and ``as_of``: many keys that share
-        few moments, such as the starts of rooms, cost little.
+        What builders need is found once for each distinct product, viewer, or pair of both and ``as_of``: many keys that
+        share few moments, such as the starts of rooms, cost little.
 
         Args:
             log: what happened; events available at ``as_of`` or later are not seen.
             keys: [n] rows with :attr:`key_columns`; ``as_of`` is a time with a zone. It is not changed.
-            on_progress: called after each builder.
+            on_progress: called after each part of the work.
 
         Returns:
             [n, features] 64-bit floats with the index of ``keys``, NaN where a value is missing.
 
         Raises:
             SchemaError: the keys lack a column, ``as_of`` has gaps or no zone, or ids are not of the log's kind.
+            ConfigError: a builder looks keys up in a table that has some of them more than once.
         """
-        columns = self._columns(log, keys)
-        values: dict[str, FloatArray] = {}
-        for entity in dict.fromkeys(builder.entity for builder in self.builders):
-            rows, place = distinct([columns[name] for name in (*entity, AS_OF)])
-            table = _entities(columns, (*entity, AS_OF), rows)
-            with lent(log.engine, table) as entities:
-                for builder in (builder for builder in self.builders if builder.entity == entity):
-                    built = _build(builder, log, entities, len(rows))
-                    values.update({name: column[place] for name, column in built.items()})
-                    if on_progress:
-                        done = sum(other.features[0].name in values for other in self.builders)
-                        on_progress(done, len(self.builders))
-        return pd.DataFrame({name: values[name] for name in self.names}, index=keys.index)
+        plan, rows = Plan.of(self.builders, log), key_table(keys, self.key_columns, log)
+        with lent(log.engine, rows) as table, with_features(plan, log, table, on_progress) as (wide, features):
+            found = log.engine.arrow(wide.select(ROW, **features))
+        if found.num_rows != len(keys):
+            refuse_doubled(plan, log.engine)
+        place = np.empty(len(keys), dtype=np.int64)
+        place[found[ROW].to_numpy()] = np.arange(len(keys))
+        frame: pd.DataFrame = found.drop_columns(ROW).to_pandas().take(place)
+        return frame.set_axis(keys.index)
 
     def write(self, log: EventLog, keys: Any, path: str | Path, on_progress: Progress | None = None) -> None:
         """Writes the features of a table of keys to a Parquet file, however many there are: the engine streams them.
@@ -122,10 +120,11 @@ class FeatureSet:
             path: the file (on Spark a folder), written whole or not at all: the columns of the keys, then the features
                 (64-bit floats, null where a value is missing). A column of the keys with the name of a feature is
                 replaced by it. The order of the rows is not that of the keys.
-            on_progress: called after each builder.
+            on_progress: called after each part of the work.
 
         Raises:
             SchemaError: the keys lack a column, or it is not of the log's type.
+            ConfigError: a builder looks keys up in a table that has some of them more than once.
 
         Examples:
             >>> import tempfile
@@ -139,36 +138,12 @@ class FeatureSet:
             ...     pd.read_parquet(f"{folder}/features.parquet").set_index("event_id")["item_heat_7d"].to_dict()
             {0: 0.0, 1: 1.0}
         """
-        write_features(self.builders, log, keys, Path(path), on_progress)
-
-    def _columns(self, log: EventLog, keys: pd.DataFrame) -> dict[str, KeyColumn]:
-        """The columns that the builders need, those of the catalogue included."""
-        absent = [name for name in self.key_columns if name not in keys]
-        if absent:
-            raise SchemaError(f"feature keys: columns {absent} are missing; the frame has {list(keys)}. Add them.")
-        columns = {name: KeyColumn.of(name, keys[name], log) for name in self.key_columns}
-        wanted = {name for builder in self.builders for name in builder.entity} - columns.keys()
-        return columns | {name: columns["item_id"].described(name, log) for name in sorted(wanted)}
-
-
-def _entities(columns: dict[str, KeyColumn], names: Sequence[str], rows: Any) -> pa.Table:
-    """The key columns at some rows, numbered."""
-    numbers = pa.array(np.arange(len(rows), dtype=np.int64))
-    return pa.table({ROW: numbers, **{name: columns[name].at(rows) for name in names}})
-
-
-def _build(builder: FeatureBuilder, log: EventLog, entities: Any, n: int) -> dict[str, FloatArray]:
-    """The columns of one builder, in the order of the entities."""
-    frame = log.engine.frame(builder.expr(log, entities))
-    row = frame[ROW].to_numpy()
-    if len(row) != n:
-        raise ConfigError(f"{type(builder).__name__} gave {len(row)} rows for {n} keys; a builder gives one row a key.")
-    built = {}
-    for feature in builder.features:
-        column = np.empty(n)
-        column[row] = frame[feature.name].to_numpy(dtype=np.float64, na_value=np.nan)
-        built[feature.name] = column
-    return built
+        check_table(keys, self.key_columns, log)
+        plan = Plan.of(self.builders, log)
+        refuse_doubled(plan, log.engine)
+        with with_features(plan, log, keys, on_progress) as (wide, features):
+            own = [name for name in keys.columns if name not in features]
+            log.engine.write(wide.select(*own, **features), Path(path), in_order=False)
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, IMPRESSION, ITEM_ID, LAUNCHED_AT, RATING, TS
+from beautyrec.data.schema import IMPRESSION, ITEM_ID, LAUNCHED_AT, RATING
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import AS_OF, ROW, Feature
-from beautyrec.features.counts import PARTS, counted, days_between, parts, window_of
-from beautyrec.features.history import ALL, Past, attach, first_before
+from beautyrec.features.amounts import PARTS, First, Last, Sum, rated, stars
+from beautyrec.features.builder import MOMENT, Asked, Feature, Looked, Need
+from beautyrec.features.counts import days_since, window_of
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,21 @@ class ItemRating:
             Feature("item_rating_age", "days", past, "nobody has rated the product yet"),
         )
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Mean, count and age of the ratings by product."""
-        import ibis
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Ratings of the product and of all."""
+        given, count, item = Sum(value=stars), Sum(value=rated), (ITEM_ID,)
+        of_all = {"all_stars": Asked(given, ()), "all_n": Asked(count, ())}
+        last = Asked(Last(having=RATING), item)
+        return {**of_all, "stars": Asked(given, item), "n": Asked(count, item), "last": last}
 
-        rated = log.events.filter(log.events[RATING].notnull())
-        rated = rated.select(ITEM_ID, AVAILABLE_AT, TS, stars=parts(rated[RATING]), n=ibis.literal(1, "int64"))
-        past = Past.of(rated, keys, {"known": ALL})
-        everybody = past.known((), ["stars", "n"]).rename(all_stars="stars_known", all_n="n_known")
-        known = attach(attach(keys, everybody, ()), past.known([ITEM_ID], ["stars", "n", TS]), [ITEM_ID])
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Mean, count and age."""
         mean = known["all_stars"] / known["all_n"].nullif(0)
-        return known.select(
-            ROW,
-            item_rating=(known["stars_known"] + self.strength * mean) / (known["n_known"] + self.strength) / PARTS,
-            item_ratings=known["n_known"].cast("float64"),
-            item_rating_age=days_between(known[f"{TS}_known"], known[AS_OF]),
-        )
+        return {
+            "item_rating": (known["stars"] + self.strength * mean) / (known["n"] + self.strength) / PARTS,
+            "item_ratings": known["n"],
+            "item_rating_age": days_since(known["last"], known),
+        }
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,18 @@ class ItemAge:
             Feature("item_days_seen", "days", "all the past", "the product has no event yet"),
         )
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Days since two moments by product."""
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The launch, and the first event of the product."""
+        launches = log.items.select(ITEM_ID, launched=log.engine.microseconds(log.items[LAUNCHED_AT]))
+        return {"launched": Looked(launches, (ITEM_ID,), "launched"), "first": Asked(First(), (ITEM_ID,))}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Days since both."""
         import ibis
 
-        known = attach(keys, first_before(log.events, keys, [ITEM_ID]), [ITEM_ID])
-        known = known.left_join(log.items.select(ITEM_ID, LAUNCHED_AT), ITEM_ID, rname="list_{name}")
-        launched = known[LAUNCHED_AT]
-        age = ibis.ifelse(launched <= known[AS_OF], days_between(launched, known[AS_OF]), ibis.null("float64"))
-        return known.select(ROW, item_age=age, item_days_seen=days_between(known[TS], known[AS_OF]))
+        launched = known["launched"]
+        age = ibis.ifelse(launched <= known[MOMENT], days_since(launched, known), ibis.null("float64"))
+        return {"item_age": age, "item_days_seen": days_since(known["first"], known)}
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,11 @@ class ItemRarity:
         """One surprise."""
         return (Feature("item_rarity", "bits", window_of(self.days)),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Log ratio of two counts by product."""
-        past = Past.of(counted(log, {"shown": [IMPRESSION]}), keys, {"known": self.days})
-        known = attach(keys, past.known((), ["shown"]).rename(shown_all="shown_known"), ())
-        known = attach(known, past.known([ITEM_ID], ["shown"]), [ITEM_ID])
-        ratio = (1.0 + known["shown_all"]) / (1 + known["shown_known"])
-        return known.select(ROW, item_rarity=ratio.log2())
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Impressions of the product and of all."""
+        shown = Sum((IMPRESSION,))
+        return {"all": Asked(shown, (), self.days), "shown": Asked(shown, (ITEM_ID,), self.days)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Log ratio of two counts."""
+        return {"item_rarity": ((1.0 + known["all"]) / (1 + known["shown"])).log2()}

@@ -5,239 +5,139 @@ the sum that stands where it lies. A window is the difference of two such places
 moment, so that a tie is never seen. Sorting is all the cost, n log n: no join of events with keys, nothing but unions
 and window functions, which every engine behind Ibis has.
 
-Keys share few moments (the starts of rooms), so events are first put into the gaps between those, and added up there
-by entity: what is sorted by entity is then small.
+Before that, events between which no key can tell (see :mod:`beautyrec.features.clock`) are added up, and of viewers with
+products only those are taken of which some key has a past: what is sorted is small.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from beautyrec.data.schema import AVAILABLE_AT, TS
-from beautyrec.features.builder import AS_OF, ROW
+from beautyrec.data.log import EventLog
+from beautyrec.data.schema import AVAILABLE_AT, EVENT, ITEM_ID, TS
+from beautyrec.features.amounts import Amount
+from beautyrec.features.builder import AS_OF, MOMENT, Asked
+from beautyrec.features.clock import AT, CODE, DAYS, Clock
+from beautyrec.features.traits import By, described, here, is_trait, name_of
 
-ALL: Final = None
-"""A window without a start."""
-
-_AT: Final = "at"
-_GAP: Final = "gap"
-_PLACE: Final = "place"
-_EVENT: Final = -1
-"""Place of an event; keys are at 0 (now) and at 1, 2, ... (the starts of the windows)."""
+_KEY: Final = "key"
+"""Column of a stream: whether a row is of a key."""
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
-    """What keys can look back on; :meth:`known` adds it up.
+class History:
+    """The events of a log, for the keys of one clock.
 
     Args:
-        keys: Ibis table of the keys.
-        steps: the events with the gap between moments that each lies in, where there is one entity added up by it; gap
-            ``g`` begins with the ``g``-th moment.
-        moments: a row for each ``as_of`` and each place, with the gap that begins there.
-        windows: the length of each window in days by its name, None for all the past.
+        log: the events and the catalogue.
+        clock: numbers events and keys.
     """
 
-    keys: Any
-    steps: Any
-    moments: Any
-    windows: Mapping[str, int | None]
+    log: EventLog
+    clock: Clock
 
-    @classmethod
-    def of(cls, events: Any, keys: Any, windows: Mapping[str, int | None]) -> Past:
-        """The past of some keys.
+    def events(self, amounts: Mapping[Amount, str], by: Sequence[By]) -> Any:
+        """The events that count in some amounts: ``by``, ``at`` and the amounts under their names."""
+        events = self.log.events
+        if all(amount.names for amount in amounts):
+            events = events.filter(events[EVENT].isin(sorted({name for each in amounts for name in each.names})))
+        times = {name: self.log.engine.microseconds(events[name]) for name in (AVAILABLE_AT, TS)}
+        events = events.mutate(**times)
+        own = [each for each in by if not is_trait(each)] + [ITEM_ID] * any(map(is_trait, by))
+        values = {name: amount.of(events) for amount, name in amounts.items()}
+        events = events.select(*dict.fromkeys(own), **{AT: events[AVAILABLE_AT]}, **values)
+        return described(events, self.log.items, by)
 
-        Args:
-            events: Ibis table with ``available_at``, columns that name entities, which the keys have too, and amounts:
-                whole numbers, which are added up, and times, of which the last is taken.
-            keys: Ibis table with ``row``, ``as_of`` and what names entities.
-            windows: the length of each window in days of 24 hours by its name, None for all the past.
-        """
-        import ibis
+    def steps(self, amounts: Mapping[Amount, str], by: Sequence[By]) -> Any:
+        """The amounts by entity and number of the clock."""
+        return added_up(self.clock.events(self.events(amounts, by)), by, amounts)
 
-        by = [name for name in events.columns if name in keys.columns]
-        moments = _moments(keys.select(AS_OF).distinct(), list(windows.values()))
-        starts = moments.select(_AT).distinct()
-        starts = starts.mutate(**{_GAP: ibis.row_number().over(order_by=_AT) + 1})
-        moments = moments.join(starts, _AT).select(AS_OF, _PLACE, _GAP)
-        stream = events.mutate(**{_PLACE: _place(_EVENT), _AT: events[AVAILABLE_AT]}).drop(AVAILABLE_AT)
-        empty = {name: _null(events[name]) for name in events.columns if name != AVAILABLE_AT}
-        stream = stream.union(starts.select(**empty, **{_PLACE: _place(0), _AT: starts[_AT]}))
-        passed = (stream[_PLACE] != _EVENT).cast("int64").sum()
-        stream = stream.mutate(**{_GAP: passed.over(_before(stream, (), _AT)).cast("int64")})
-        stream = stream.filter(stream[_PLACE] == _EVENT)
-        amounts = [name for name in empty if name not in by]
-        if len(by) > 1:  # pairs are many and have few events each: adding up before they are chosen would cost more
-            return cls(keys, stream.select(*by, _GAP, *amounts), moments, windows)
-        steps = stream.group_by(*by, _GAP).aggregate(**{name: _total(stream[name]) for name in amounts})
-        return cls(keys, steps, moments, windows)
+    def steps_with_keys(self, amounts: Mapping[Amount, str], by: Sequence[By], marks: Any) -> Any:
+        """As :meth:`steps`, of the entities of some keys alone."""
+        events = self.events(amounts, by)
+        events = events.semi_join(marks, same(events, marks, by))
+        return added_up(self.clock.events(events), by, amounts)
 
-    def known(self, by: Sequence[str], amounts: Sequence[str]) -> Any:
-        """Sums of amounts over the events known before each key, by entity, or the last of times.
-
-        An event counts in a window of ``d`` days where ``as_of - d days <= available_at < as_of``.
-
-        Args:
-            by: the columns that name an entity; none for the sum over all events.
-            amounts: columns of the events; times only where the window is all the past.
-
-        Returns:
-            One row for each key, or where keys have more columns for each distinct (``by``, ``as_of``), of an entity
-            that has earlier events: ``row``, or those columns, and ``AMOUNT_WINDOW`` for each amount and window.
-            :func:`attach` brings it to the keys.
-        """
-        steps, keys = self.steps, self.keys
-        whole = {ROW, AS_OF, *by} == set(keys.columns)
-        each = [ROW] if whole else [*by, AS_OF]
-        columns = list(dict.fromkeys([*by, *each]))
-        keys = keys if whole else keys.select(*each).distinct()
-        marks = keys.join(self.moments, AS_OF).select(*columns, _PLACE, _GAP)
-        if by:
-            marks, steps = _with_a_past(marks, steps, by)
-        if len(by) > 1 or len(by) + 1 + len(amounts) < len(steps.columns):
-            steps = steps.group_by(*by, _GAP).aggregate(**{name: _total(steps[name]) for name in amounts})
-        nothing = {name: _nothing(steps[name]) for name in amounts}
-        marks = marks.select(*columns, _PLACE, _GAP, **nothing)
-        no_key = {name: _null(marks[name]) for name in columns if name not in by}
-        stream = steps.mutate(**no_key, **{_PLACE: _place(_EVENT)}).select(*marks.columns).union(marks)
-        running = _running(stream, by, _GAP, {name: _total(stream[name]) for name in amounts})
-        return self._windows(running, each, amounts)
-
-    def _windows(self, running: Any, each: Sequence[str], amounts: Sequence[str]) -> Any:
-        """What stands at the end of each window of a key, less what stands at its start."""
-        if all(days is None for days in self.windows.values()):
-            names = {f"{name}_{window}": name for window in self.windows for name in amounts}
-            return running.select(*each, **{new: running[name] for new, name in names.items()})
-        values = {}
-        for place, (window, days) in enumerate(self.windows.items(), 1):
-            for name in amounts:
-                values[f"{name}_{window}"] = _total(running[name], where=running[_PLACE] == 0)
-                if days is not None:  # where nothing lies before the window, its start is not in the stream
-                    values[f"{name}_{window}"] -= _total(running[name], where=running[_PLACE] == place).fill_null(0)
-        return running.group_by(*each).aggregate(**values)
+    def with_a_past(self, keys: Any, by: Sequence[By], amounts: Mapping[Amount, str]) -> Any:
+        """The distinct ``by, as_of, moment`` of keys before which an event of their entity was known."""
+        events = self.events(amounts, by)
+        if not any(map(is_trait, by)):
+            return keys.semi_join(events, [*same(events, keys, by), keys[MOMENT] > events[AT]]).distinct()
+        # many events of a viewer share what the catalogue says: the first of them is enough
+        first = events.group_by(*(here(each) for each in by)).aggregate(first=events[AT].min())
+        joined = keys.inner_join(first, [*same(first, keys, by), keys[MOMENT] > first["first"]])
+        return joined.select(*keys.columns).distinct()
 
 
-def latest_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
-    """When the last of the events known before each key happened, by entity.
+def same(events: Any, keys: Any, by: Sequence[By]) -> list[Any]:
+    """That events and keys agree in some columns; what the catalogue does not say of two products is the same."""
+    return [events[here(each)].identical_to(keys[name_of(each)]) for each in by]
+
+
+def added_up(steps: Any, by: Sequence[By], amounts: Mapping[Amount, str]) -> Any:
+    """Steps with one row for each entity and number."""
+    entity = {name_of(each): steps[here(each)] for each in by}
+    return steps.group_by(**entity, **{CODE: steps[CODE]}).aggregate(
+        **{name: amount.total(steps[name]) for amount, name in amounts.items()}
+    )
+
+
+def known(
+    clock: Clock, steps: Any, keys: Any, by: Sequence[str], asked: Mapping[Asked, str], amounts: Mapping[Amount, str]
+) -> Any:
+    """What is asked of the past of some keys.
 
     Args:
-        events: Ibis table with the columns ``by``, ``available_at`` and ``ts``.
-        keys: Ibis table with ``row``, the columns ``by`` and ``as_of``.
-        by: the columns that name an entity.
+        clock: numbered the steps.
+        steps: Ibis table of the amounts by entity and number.
+        keys: Ibis table of the distinct ``by, as_of, moment``.
+        by: the columns that name an entity; none for all events.
+        asked: names of the columns.
+        amounts: names of the columns of the steps.
 
     Returns:
-        As :meth:`Past.known`, with ``ts``.
+        ``by``, ``as_of`` and the columns asked for, null where nothing was known.
     """
-    past = Past.of(events.select(*by, AVAILABLE_AT, TS), keys, {"known": ALL})
-    return past.known(by, [TS]).rename({TS: f"{TS}_known"})
+    windows = {each.days or 0 for each in asked} | {0}
+    marks = clock.keys(keys.select(*by, AS_OF, MOMENT), windows).select(*by, AS_OF, DAYS, CODE)
+    totals = {amounts[each.amount]: each.amount for each in asked}
+    running = running_totals(steps, marks, by, CODE, {name: amount.total for name, amount in totals.items()})
+    if windows == {0}:
+        return running.select(*by, AS_OF, **{name: running[amounts[each.amount]] for each, name in asked.items()})
+    values = {}
+    for each, name in asked.items():
+        total = running[amounts[each.amount]]
+        value = total.max(where=running[DAYS] == 0)
+        values[name] = value if each.days is None else value - total.max(where=running[DAYS] == each.days).fill_null(0)
+    return running.group_by(*by, AS_OF).aggregate(**values)
 
 
-def first_before(events: Any, keys: Any, by: Sequence[str]) -> Any:
-    """When the first of the events known before each key happened, by entity.
+def running_totals(
+    steps: Any, marks: Any, by: Sequence[str], at: str, totals: Mapping[str, Callable[[Any], Any]]
+) -> Any:
+    """Marks, with totals over all steps of their entity that lie before them.
 
     Args:
-        events: Ibis table with the columns ``by``, ``available_at`` and ``ts``.
-        keys: Ibis table with the columns ``by`` and ``as_of``; rows may repeat.
+        steps: Ibis table with the columns ``by``, ``at`` and those to be added up.
+        marks: Ibis table with the columns ``by``, ``at`` and any others.
         by: the columns that name an entity.
+        at: the column that orders both.
+        totals: gives one value of several, for each column of the steps that is wanted.
 
     Returns:
-        One row for each distinct (``by``, ``as_of``): those columns, and ``ts``, null where nothing was known.
+        ``marks`` with these columns.
     """
-    return _known_before(events, keys, by, TS, lambda column: column.min())
-
-
-def last_known(events: Any, keys: Any, by: Sequence[str]) -> Any:
-    """When the last thing known before each key became known, as :func:`first_before` with ``available_at``."""
-    return _known_before(events, keys, by, AVAILABLE_AT, lambda column: column.max())
-
-
-def _known_before(events: Any, keys: Any, by: Sequence[str], time: str, of: Callable[[Any], Any]) -> Any:
-    """One time ``of`` those in a column, over what was known before each key, by entity."""
     import ibis
 
-    moments = keys.select(*by, AS_OF).distinct()
-    place = {_PLACE: _place(0), _AT: moments[AS_OF], time: ibis.null(events[time].type())}
-    marks = moments.select(*by, AS_OF, **place)
-    stream = events.select(*by, **_as_event(marks), **{_AT: events[AVAILABLE_AT], time: events[time]})
-    stream = stream.select(*marks.columns).union(marks)
-    return _running(stream, by, _AT, {time: of(stream[time])}).select(*by, AS_OF, time)
-
-
-def attach(keys: Any, known: Any, by: Sequence[str]) -> Any:
-    """``keys`` with the columns of ``known`` for their row or their (``by``, ``as_of``); a null of ``by`` matches a null.
-
-    Sums are 0 where ``known`` has no row.
-    """
-    columns = (ROW,) if ROW in known.columns else (*by, AS_OF)
-    same = [keys[name].identical_to(known[name]) if name in by else keys[name] == known[name] for name in columns]
-    joined = keys.left_join(known, same, rname="known_{name}").drop(*(f"known_{name}" for name in columns))
-    sums = [name for name in known.columns if name not in columns and known[name].type().is_numeric()]
-    return joined.mutate(**{name: joined[name].fill_null(0) for name in sums}) if sums else joined
-
-
-def _moments(as_of: Any, windows: Sequence[int | None]) -> Any:
-    """A row for each moment, and one for the start of each of its windows: ``as_of, place, at``."""
-    import ibis
-
-    starts = {0: 0} | {place: days for place, days in enumerate(windows, 1) if days is not None}
-    parts = []
-    for place, days in starts.items():
-        at = as_of[AS_OF] - ibis.interval(hours=24 * days)  # not days: engines take those in the zone of the session
-        parts.append(as_of.select(AS_OF, **{_PLACE: _place(place), _AT: at}))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
-
-
-def _with_a_past(marks: Any, steps: Any, by: Sequence[str]) -> tuple[Any, Any]:
-    """The places of keys before which their entity has an event, and the events of those entities."""
-    firsts = steps.group_by(*by).aggregate(first=steps[_GAP].min())
-    later = [marks[name].identical_to(firsts[name]) for name in by]
-    marks = marks.semi_join(firsts, [*later, marks[_GAP] > firsts["first"]]).alias(f"marks_{secrets.token_hex(6)}")
-    return marks, steps.semi_join(marks, [steps[name].identical_to(marks[name]) for name in by])
-
-
-def _running(stream: Any, by: Sequence[str], at: str, totals: Mapping[str, Any]) -> Any:
-    """The keys of a stream, with ``totals`` over all that lies before them in their entity."""
-    before = _before(stream, by, at)
-    running = stream.mutate(**{name: total.over(before) for name, total in totals.items()})
-    return running.filter(running[_PLACE] != _EVENT)
-
-
-def _before(stream: Any, by: Sequence[str], at: str) -> Any:
-    """The window from the start of an entity to each row; at one moment keys come before events."""
-    import ibis
-
-    order = [stream[at], stream[_PLACE] == _EVENT]
-    return ibis.window(group_by=[stream[name] for name in by], order_by=order, preceding=None, following=0)
-
-
-def _as_event(marks: Any) -> dict[str, Any]:
-    """What the rows of events have in the columns of keys."""
-    return {_PLACE: _place(_EVENT), AS_OF: _null(marks[AS_OF])}
-
-
-def _place(place: int) -> Any:
-    import ibis
-
-    return ibis.literal(place, "int8")
-
-
-def _null(column: Any) -> Any:
-    """Nothing, of the type of a column."""
-    import ibis
-
-    return ibis.null(column.type())
-
-
-def _nothing(column: Any) -> Any:
-    """What changes nothing in :func:`_total`."""
-    import ibis
-
-    return ibis.literal(0, "int64") if column.type().is_numeric() else _null(column)
-
-
-def _total(column: Any, where: Any = None) -> Any:
-    """The sum of whole numbers, the last of times."""
-    return column.sum(where=where).cast("int64") if column.type().is_numeric() else column.max(where=where)
+    others = [name for name in marks.columns if name not in (*by, at)]
+    nothing = {name: ibis.null(steps[name].type()) for name in totals}
+    of_marks = marks.select(*by, at, *others, **nothing, **{_KEY: ibis.literal(True)})
+    no_key = {name: ibis.null(marks[name].type()) for name in others}
+    of_steps = steps.select(*by, at, *totals, **no_key, **{_KEY: ibis.literal(False)})
+    stream = of_marks.union(of_steps.select(*of_marks.columns))
+    order = [stream[at], ~stream[_KEY]]
+    before = ibis.window(group_by=[stream[name] for name in by], order_by=order, preceding=None, following=0)
+    running = stream.mutate(**{name: total(stream[name]).over(before) for name, total in totals.items()})
+    return running.filter(running[_KEY]).drop(_KEY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,12 +14,13 @@ from beautyrec.data.schema import (
     ITEM_ID,
     ORDER,
     PRICE,
+    RETURN,
     ROOM_ID,
 )
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.counts import counted, smoothed_rate, window_of
-from beautyrec.features.history import Past, attach
+from beautyrec.features.amounts import Sum
+from beautyrec.features.builder import Asked, Feature, Looked, Need
+from beautyrec.features.counts import asked_of_rate, smoothed_rate, window_of
 
 ACTIONS = (CLICK, "cart", "favourite", ORDER)
 """What a viewer does of his own will, and so counts as heat."""
@@ -51,12 +53,14 @@ class ItemHeat:
         """One count a window."""
         return tuple(Feature(f"item_heat_{days}d", "events", window_of(days)) for days in self.days)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Counts of actions by product."""
-        events = counted(log, {"item_heat": ACTIONS})
-        windows = {f"{days}d": days for days in self.days}
-        known = attach(keys, Past.of(events, keys, windows).known([ITEM_ID], ["item_heat"]), [ITEM_ID])
-        return known.select(ROW, *(feature.name for feature in self.features))
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Actions by product in each window."""
+        heat = Sum(ACTIONS)
+        return {f"item_heat_{days}d": Asked(heat, (ITEM_ID,), days) for days in self.days}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The counts."""
+        return {feature.name: known[feature.name] for feature in self.features}
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,15 @@ class HeatTrend:
         """One log ratio."""
         return (Feature("item_heat_trend", "log ratio", f"{window_of(self.short)}, against {window_of(self.long)}"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Log ratio of two counts by product."""
-        events = counted(log, {"heat": ACTIONS})
-        windows = {"short": self.short, "long": self.long}
-        known = attach(keys, Past.of(events, keys, windows).known([ITEM_ID], ["heat"]), [ITEM_ID])
-        expected = 1 + known["heat_long"] * (self.short / self.long)
-        return known.select(ROW, item_heat_trend=((1 + known["heat_short"]) / expected).ln())
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Actions by product in both windows."""
+        heat = Sum(ACTIONS)
+        return {"short": Asked(heat, (ITEM_ID,), self.short), "long": Asked(heat, (ITEM_ID,), self.long)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Log ratio of two counts."""
+        expected = 1 + known["long"] * (self.short / self.long)
+        return {"item_heat_trend": ((1 + known["short"]) / expected).ln()}
 
 
 @dataclass(frozen=True)
@@ -128,11 +134,13 @@ class SmoothedCTR:
         missing = "nothing was shown in any room in the window"
         return (Feature("item_ctr", "clicks / impression", window_of(self.days), missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed clicks per impression."""
-        events = counted(log, {"successes": [CLICK], "trials": [IMPRESSION]}, rooms=True)
-        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
-        return rate.select(ROW, item_ctr=rate["rate"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Clicks and impressions in live rooms."""
+        return asked_of_rate(Sum((CLICK,), rooms=True), Sum((IMPRESSION,), rooms=True), self.days)
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed rate."""
+        return {"item_ctr": smoothed_rate(known, (self.strength, self.category_strength))}
 
 
 @dataclass(frozen=True)
@@ -163,11 +171,13 @@ class SmoothedCVR:
         missing = "nothing was clicked or ordered in any room in the window"
         return (Feature("item_cvr", "orders / click", window_of(self.days), missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed orders per click."""
-        events = counted(log, {"successes": [ORDER], "trials": [CLICK]}, rooms=True)
-        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
-        return rate.select(ROW, item_cvr=rate["rate"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Orders and clicks in live rooms."""
+        return asked_of_rate(Sum((ORDER,), rooms=True), Sum((CLICK,), rooms=True), self.days)
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed rate."""
+        return {"item_cvr": smoothed_rate(known, (self.strength, self.category_strength))}
 
 
 @dataclass(frozen=True)
@@ -199,11 +209,13 @@ class SmoothedReturnRate:
         missing = "nothing was ordered or returned in the window"
         return (Feature("item_return_rate", "returns / order", window_of(self.days), missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed returns per order."""
-        events = counted(log, {"successes": ["return"], "trials": [ORDER]})
-        rate = smoothed_rate(log, events, keys, self.days, (self.strength, self.category_strength))
-        return rate.select(ROW, item_return_rate=rate["rate"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Returns and orders."""
+        return asked_of_rate(Sum((RETURN,)), Sum((ORDER,)), self.days)
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed rate."""
+        return {"item_return_rate": smoothed_rate(known, (self.strength, self.category_strength))}
 
 
 @dataclass(frozen=True)
@@ -228,15 +240,27 @@ class PriceInCategory:
         missing = "the product or its category has no price above 0"
         return (Feature("price_in_category", "log ratio", "the catalogue, the room's shelf", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """List price and that of the shelf, and the median of the category."""
+        items = log.items.mutate(list_price=log.items[PRICE].nullif(0))
+        medians = items.group_by(CATEGORY).aggregate(median=items["list_price"].median())
+        return {**prices(log), "median": Looked(medians, (CATEGORY,), "median")}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """Log ratio of two prices."""
-        items = log.items.select(ITEM_ID, CATEGORY, list_price=log.items[PRICE].nullif(0))
-        medians = items.group_by(CATEGORY).aggregate(median=items["list_price"].median()).rename(of=CATEGORY)
-        shelves = log.shelves.select(ROOM_ID, ITEM_ID, shelf_price=log.shelves[PRICE].nullif(0))
-        prices = items.select(ITEM_ID, "list_price")
-        joined = keys.left_join(prices, ITEM_ID, rname="list_{name}").left_join(
-            shelves, [ROOM_ID, ITEM_ID], rname="shelf_{name}"
-        )
-        joined = joined.left_join(medians, joined[CATEGORY].identical_to(medians["of"]))
-        price = joined["shelf_price"].coalesce(joined["list_price"])
-        return joined.select(ROW, price_in_category=(price / joined["median"]).ln())
+        return {"price_in_category": (price_now(known) / known["median"]).ln()}
+
+
+def prices(log: EventLog) -> dict[str, Need]:
+    """What :func:`price_now` needs; prices of 0 are gaps."""
+    items = log.items.select(ITEM_ID, list_price=log.items[PRICE].nullif(0))
+    shelves = log.shelves.select(ROOM_ID, ITEM_ID, shelf_price=log.shelves[PRICE].nullif(0))
+    return {
+        "list_price": Looked(items, (ITEM_ID,), "list_price"),
+        "shelf_price": Looked(shelves, (ROOM_ID, ITEM_ID), "shelf_price"),
+    }
+
+
+def price_now(known: Mapping[str, Any]) -> Any:
+    """The price on the room's shelf, else the list price."""
+    return known["shelf_price"].coalesce(known["list_price"])

@@ -11,18 +11,18 @@ import pandas as pd
 import pyarrow as pa
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import BRAND, CATEGORY, ITEM_ID, POSITION, ROOM_ID, USER_ID
+from beautyrec.data.schema import ITEM_ID, POSITION, ROOM_ID, USER_ID
 from beautyrec.errors import SchemaError
-from beautyrec.features.builder import AS_OF
+from beautyrec.features.builder import AS_OF, ROW
+from beautyrec.features.traits import OF_THE_ITEM
 from beautyrec.types import IntArray
 
-_OF_THE_ITEM = (CATEGORY, BRAND)
 _CODES = 2**62
 
 
 def key_columns(entities: Iterable[str]) -> tuple[str, ...]:
     """The columns that keys must have for these entity columns: ids as they are, ``item_id`` for what describes it."""
-    needed = [ITEM_ID if name in _OF_THE_ITEM else name for name in entities]
+    needed = [ITEM_ID if name in OF_THE_ITEM else name for name in entities]
     return (*dict.fromkeys(needed), AS_OF)
 
 
@@ -59,13 +59,6 @@ class KeyColumn:
             reason = str(error).splitlines()[0]
             raise SchemaError(f"feature keys: '{name}' is {column.dtype}, the log has {kind}: {reason}.") from None
 
-    def described(self, attribute: str, log: EventLog) -> KeyColumn:
-        """``attribute`` of the product in each key: nothing where the catalogue does not have it."""
-        items = log.engine.frame(log.items.select(ITEM_ID, attribute)).set_index(ITEM_ID)[attribute]
-        codes, values = pd.factorize(items.reindex(self.values.to_pandas()))
-        of_value = np.append(codes, -1)
-        return KeyColumn(of_value[self.codes].astype(np.int64), pa.array(values, pa.string(), from_pandas=True))
-
     def at(self, rows: IntArray) -> pa.Array:
         """[rows] the values at some keys, null where there is none."""
         codes = self.codes[rows]
@@ -94,6 +87,33 @@ def distinct(columns: Sequence[KeyColumn]) -> tuple[IntArray, IntArray]:
     rows = np.empty(len(found), dtype=np.int64)
     rows[place[::-1]] = np.arange(len(combined))[::-1]
     return rows, place.astype(np.int64)
+
+
+def key_table(keys: pd.DataFrame, names: Sequence[str], log: EventLog) -> pa.Table:
+    """Some columns of a frame of keys in the log's types, and ``row``, which numbers them.
+
+    Raises:
+        SchemaError: a column is missing, ids are not of the log's kind, or ``as_of`` has gaps or no zone.
+    """
+    absent = [name for name in names if name not in keys]
+    if absent:
+        raise SchemaError(f"feature keys: columns {absent} are missing; the frame has {list(keys)}. Add them.")
+    every = np.arange(len(keys), dtype=np.int64)
+    return pa.table({ROW: every, **{name: KeyColumn.of(name, keys[name], log).at(every) for name in names}})
+
+
+def check_table(keys: Any, names: Sequence[str], log: EventLog) -> None:
+    """Whether an Ibis table has the keys of some builders, and in the log's types.
+
+    Raises:
+        SchemaError: a column is missing or of another type.
+    """
+    for name in names:
+        if name not in keys.columns:
+            raise SchemaError(f"feature keys: column '{name}' is missing; the table has {list(keys.columns)}. Add it.")
+        found, wanted = keys[name].type().to_pyarrow(), kind_of(name, log)
+        if found != wanted:
+            raise SchemaError(f"feature keys: '{name}' is {found}, the log has {wanted}: cast it.")
 
 
 def kind_of(name: str, log: EventLog) -> Any:

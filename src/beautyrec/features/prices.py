@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, COST, EVENT, ITEM_ID, ORDER, PRICE, ROOM_ID
+from beautyrec.data.schema import COST, ITEM_ID, ORDER, ROOM_ID
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.counts import PARTS, parts, window_of
-from beautyrec.features.history import Past, attach
+from beautyrec.features.amounts import PARTS, Sum, paid, with_price
+from beautyrec.features.builder import Asked, Feature, Looked, Need
+from beautyrec.features.counts import window_of
+from beautyrec.features.items import price_now, prices
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,15 @@ class PriceAgainstPast:
         missing = "the product has no price above 0 now, or was not sold at one in the window"
         return (Feature("price_against_past", "log ratio", window_of(self.days), missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Log ratio of the price and a mean of earlier ones."""
-        import ibis
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The price, and those of the orders of the product."""
+        amounts = {"paid": Sum((ORDER,), paid), "n": Sum((ORDER,), with_price)}
+        return {**prices(log), **{name: Asked(amount, (ITEM_ID,), self.days) for name, amount in amounts.items()}}
 
-        events = log.events.filter((log.events[EVENT] == ORDER) & (parts(log.events[PRICE]) > 0))
-        events = events.select(ITEM_ID, AVAILABLE_AT, paid=parts(events[PRICE]), n=ibis.literal(1, "int64"))
-        sums = Past.of(events, keys, {"known": self.days}).known([ITEM_ID], ["paid", "n"])
-        known = attach(priced(log, keys), sums, [ITEM_ID])
-        mean = known["paid_known"] / known["n_known"].nullif(0) / PARTS
-        return known.select(ROW, price_against_past=(known["price_now"] / mean).ln())
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Log ratio of the price and a mean of earlier ones."""
+        mean = known["paid"] / known["n"].nullif(0) / PARTS
+        return {"price_against_past": (price_now(known) / mean).ln()}
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,13 @@ class DiscountDepth:
         missing = "the product has no list price above 0"
         return (Feature("discount_depth", "share of the list price", "the catalogue, the room's shelf", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """Both prices."""
+        return prices(log)
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """One less the ratio of two prices."""
-        known = priced(log, keys)
-        return known.select(ROW, discount_depth=1 - known["price_now"] / known["list_price"])
+        return {"discount_depth": 1 - price_now(known) / known["list_price"]}
 
 
 @dataclass(frozen=True)
@@ -103,17 +107,10 @@ class Margin:
         missing = "the product has no price above 0, or its cost is not known"
         return (Feature("margin", "share of the price", "the catalogue, the room's shelf", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The price and the cost."""
+        return {**prices(log), "cost": Looked(log.items, (ITEM_ID,), COST)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """The part of the price above the cost."""
-        known = priced(log, keys)
-        return known.select(ROW, margin=1 - known["cost"] / known["price_now"])
-
-
-def priced(log: EventLog, keys: Any) -> Any:
-    """``keys`` (Ibis table with ``room_id, item_id``) with ``list_price, cost, price_now``; prices of 0 are gaps."""
-    items = log.items.select(ITEM_ID, COST, list_price=log.items[PRICE].nullif(0))
-    shelves = log.shelves.select(ROOM_ID, ITEM_ID, shelf_price=log.shelves[PRICE].nullif(0))
-    joined = keys.left_join(items, ITEM_ID, rname="list_{name}")
-    joined = joined.left_join(shelves, [ROOM_ID, ITEM_ID], rname="shelf_{name}")
-    kept = joined.select(*keys.columns, "list_price", COST, "shelf_price")
-    return kept.mutate(price_now=kept["shelf_price"].coalesce(kept["list_price"])).drop("shelf_price")
+        return {"margin": 1 - known["cost"] / price_now(known)}

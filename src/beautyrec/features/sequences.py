@@ -23,10 +23,10 @@ from beautyrec.data.schema import (
 )
 from beautyrec.data.vocabulary import Vocabulary
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import AS_OF, ROW, Feature
-from beautyrec.features.counts import days_between
+from beautyrec.features.builder import AS_OF, MOMENT, ROW, Feature
+from beautyrec.features.counts import days_since
 from beautyrec.features.feature_set import lent
-from beautyrec.features.history import Past, attach
+from beautyrec.features.history import running_totals
 from beautyrec.features.keys import KeyColumn, distinct
 from beautyrec.types import FloatArray, IntArray
 
@@ -107,14 +107,15 @@ class LastEvents:
         events = log.events.filter(log.events[EVENT].isin(list(self.names)))
         order = [events[AVAILABLE_AT], events[TS], events[EVENT_ID]]
         rank = ibis.row_number().over(group_by=USER_ID, order_by=order) + 1
-        ranked = events.select(USER_ID, ITEM_ID, EVENT, TS, AVAILABLE_AT, one=ibis.literal(1, "int64"), **{_RANK: rank})
-        past = Past.of(ranked.select(USER_ID, AVAILABLE_AT, "one"), keys, {"known": None})
-        known = attach(keys, past.known([USER_ID], ["one"]), [USER_ID])
+        times = {"at": log.engine.microseconds(events[AVAILABLE_AT]), TS: log.engine.microseconds(events[TS])}
+        ranked = events.select(USER_ID, ITEM_ID, EVENT, **times, **{_RANK: rank})
+        marks = keys.select(ROW, USER_ID, at=log.engine.microseconds(keys[AS_OF]))
+        known = running_totals(ranked, marks, [USER_ID], "at", {_RANK: lambda column: column.max()})
         places = ibis.range(1, self.n + 1).unnest().name(_BACK).as_table()
-        wanted = known.select(ROW, USER_ID, AS_OF, "one_known").cross_join(places)
-        wanted = wanted.mutate(**{_RANK: wanted["one_known"] + 1 - wanted[_BACK]}).filter(lambda rows: rows[_RANK] > 0)
+        wanted = known.select(ROW, USER_ID, last=_RANK, **{MOMENT: known["at"]}).cross_join(places)
+        wanted = wanted.mutate(**{_RANK: wanted["last"] + 1 - wanted[_BACK]}).filter(lambda rows: rows[_RANK] > 0)
         joined = wanted.inner_join(ranked, [USER_ID, _RANK])
-        return joined.select(ROW, _BACK, ITEM_ID, EVENT, age=days_between(joined[TS], joined[AS_OF]))
+        return joined.select(ROW, _BACK, ITEM_ID, EVENT, age=days_since(joined[TS], {MOMENT: joined[MOMENT]}))
 
     def compute(self, log: EventLog, keys: pd.DataFrame, items: Vocabulary) -> Histories:
         """The last events of each key, in the order of the keys.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, EVENT, ITEM_ID, ORDER, QUANTITY, ROOM_ID, STOCK
+from beautyrec.data.schema import ITEM_ID, ORDER, ROOM_ID, STOCK
 from beautyrec.errors import ConfigError
-from beautyrec.features.builder import ROW, Feature
+from beautyrec.features.amounts import Sum, units
+from beautyrec.features.builder import Asked, Feature, Looked, Need
 from beautyrec.features.counts import window_of
-from beautyrec.features.history import Past, attach
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,14 @@ class StockCover:
         missing = "the product is not on the room's shelf, or its stock is not known"
         return (Feature("stock_cover", "days", window_of(self.days), missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
+        """The stock, and units sold in the window."""
+        stock = Looked(log.shelves, (ROOM_ID, ITEM_ID), STOCK)
+        return {"stock": stock, "sold": Asked(Sum((ORDER,), units), (ITEM_ID,), self.days)}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
         """Stock over the units sold a day."""
-        events = log.events.filter(log.events[EVENT] == ORDER)
-        events = events.select(ITEM_ID, AVAILABLE_AT, units=events[QUANTITY].fill_null(1))
-        sums = Past.of(events, keys, {"known": self.days}).known([ITEM_ID], ["units"])
-        sold = attach(keys, sums, [ITEM_ID])
-        shelves = log.shelves.select(ROOM_ID, ITEM_ID, STOCK)
-        known = sold.left_join(shelves, [ROOM_ID, ITEM_ID], rname="shelf_{name}")
-        return known.select(ROW, stock_cover=known[STOCK] * float(self.days) / (1 + known["units_known"]))
+        return {"stock_cover": known["stock"] * float(self.days) / (1 + known["sold"])}
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,11 @@ class ShelfSize:
         """One count."""
         return (Feature("shelf_size", "products", "the room's shelf", "the room has no shelf"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
+    def needs(self, log: EventLog) -> Mapping[str, Need]:
         """Products by room."""
         sizes = log.shelves.group_by(ROOM_ID).aggregate(size=log.shelves.count())
-        known = keys.left_join(sizes, ROOM_ID, rname="shelf_{name}")
-        return known.select(ROW, shelf_size=known["size"].cast("float64"))
+        return {"size": Looked(sizes, (ROOM_ID,), "size")}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Their count."""
+        return {"shelf_size": known["size"]}

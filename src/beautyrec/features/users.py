@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beautyrec.data.log import EventLog
-from beautyrec.data.schema import AVAILABLE_AT, BRAND, CATEGORY, CLICK, EVENT, ITEM_ID, ORDER, USER_ID
-from beautyrec.features.builder import ROW, Feature
-from beautyrec.features.counts import days_since, smoothed_share
+from beautyrec.data.schema import BRAND, CATEGORY, USER_ID
+from beautyrec.features.amounts import Last
+from beautyrec.features.builder import Asked, Feature, Need
+from beautyrec.features.counts import asked_of_share, days_since, smoothed_share
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class UserRecency:
         """One duration."""
         return (Feature("user_recency", "days", "all the past", "the viewer has no event yet"),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Days since the last event by viewer."""
-        known = days_since(log, keys, [USER_ID])
-        return known.select(ROW, user_recency=known["since"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """The last event by viewer."""
+        return {"last": Asked(Last(), (USER_ID,))}
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Days since it."""
+        return {"user_recency": days_since(known["last"], known)}
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,13 @@ class UserCategoryAffinity:
         missing = "the product has no category, or nobody has clicked or ordered yet"
         return (Feature("user_category_affinity", "share", "all the past", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed share by viewer and category."""
-        share = _taken_share(log, keys, CATEGORY, self.strength)
-        return share.select(ROW, user_category_affinity=share["share"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Clicks and orders by viewer and category."""
+        return asked_of_share(USER_ID, CATEGORY)
+
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed share."""
+        return {"user_category_affinity": smoothed_share(known, known[CATEGORY], self.strength)}
 
 
 @dataclass(frozen=True)
@@ -91,18 +99,10 @@ class UserBrandAffinity:
         missing = "the product has no brand, or nobody has clicked or ordered yet"
         return (Feature("user_brand_affinity", "share", "all the past", missing),)
 
-    def expr(self, log: EventLog, keys: Any) -> Any:
-        """Smoothed share by viewer and brand."""
-        share = _taken_share(log, keys, BRAND, self.strength)
-        return share.select(ROW, user_brand_affinity=share["share"])
+    def needs(self, log: EventLog) -> Mapping[str, Need]:  # noqa: ARG002
+        """Clicks and orders by viewer and brand."""
+        return asked_of_share(USER_ID, BRAND)
 
-
-def _taken_share(log: EventLog, keys: Any, attribute: str, strength: float) -> Any:
-    """``keys`` with ``share``: of the viewer's clicks and orders, those on products with the key's ``attribute``."""
-    return smoothed_share(taken(log, log.items.select(ITEM_ID, attribute)), keys, USER_ID, attribute, strength)
-
-
-def taken(log: EventLog, attributes: Any) -> Any:
-    """The clicks and orders, with the attributes of their products (Ibis table with ``item_id``)."""
-    events = log.events.filter(log.events[EVENT].isin([CLICK, ORDER])).select(USER_ID, ITEM_ID, AVAILABLE_AT)
-    return events.left_join(attributes, ITEM_ID).drop(f"{ITEM_ID}_right")
+    def values(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The smoothed share."""
+        return {"user_brand_affinity": smoothed_share(known, known[BRAND], self.strength)}
