@@ -66,9 +66,18 @@ class Weeks:
         )
         world = World.build(purchases, items, config, seed=seed)
         log = world.log()
-        builders = (UserRecency(), UserCategoryAffinity(), UserBrandAffinity(), Hour(), Scene(scenes_of(log)), Position())
+        builders = (
+            UserRecency(),
+            UserCategoryAffinity(),
+            UserBrandAffinity(),
+            Hour(),
+            Scene(scenes_of(log)),
+            Position(),
+        )
         features = FeatureSet((PriceInCategory(), *builders))
-        return cls(Shop(world, log, log.slates(), features, impression_rows(log, features, log.impressions())), size, seed)
+        return cls(
+            Shop(world, log, log.slates(), features, impression_rows(log, features, log.impressions())), size, seed
+        )
 
     @cached_property
     def shelf(self) -> pd.DataFrame:

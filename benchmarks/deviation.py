@@ -65,7 +65,9 @@ def told(table: pd.DataFrame) -> dict[str, float]:
     """What one world says."""
     miss = weighted_absolute_percentage_error
     factors = SalesFactors.of_counts(*(table[f"predicted_{name}"] for name in NAMES))
-    true = SalesFactors.of_counts(*(table[name] for name in ("impressions", "true_clicks", "true_orders", "true_sales")))
+    true = SalesFactors.of_counts(
+        *(table[name] for name in ("impressions", "true_clicks", "true_orders", "true_sales"))
+    )
     stages = sales_deviation(factors, true)
     weeks = table.groupby("week")
     to_level = weeks["true_sales"].transform("sum") / weeks["predicted_sales"].transform("sum")

@@ -15,7 +15,9 @@ from beautyrec.selection.levels import fit_levels
 from beautyrec.selection.shrink import likely_shape
 
 
-def drawn(seed: int, scenes: float = 10.0, items: float = 4.0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+def drawn(
+    seed: int, scenes: float = 10.0, items: float = 4.0
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
     """Rows of 6 scenes and 400 items, their true factors gamma with these shapes: groups, predicted, observed, factor."""
     rng = np.random.default_rng(seed)
     groups = pd.DataFrame({"scene": rng.integers(0, 6, 8000), "item": rng.integers(0, 400, 8000)})
@@ -81,7 +83,13 @@ def test_groups_never_seen_and_gaps_are_at_the_overall_level() -> None:
 
 @pytest.mark.parametrize(
     ("predicted", "observed"),
-    [([1.0, 1.0], [0.0, 0.0]), ([0.0, 0.0], [1.0, 1.0]), ([1.0], [1.0]), ([1.0, -1.0], [1.0, 1.0]), ([1.0, np.nan], [1, 1])],
+    [
+        ([1.0, 1.0], [0.0, 0.0]),
+        ([0.0, 0.0], [1.0, 1.0]),
+        ([1.0], [1.0]),
+        ([1.0, -1.0], [1.0, 1.0]),
+        ([1.0, np.nan], [1, 1]),
+    ],
 )
 def test_what_cannot_be_learnt_from_is_named(predicted: list[float], observed: list[float]) -> None:
     with pytest.raises(FitError, match="for 2 rows"):

@@ -324,7 +324,9 @@ def test_each_goal_finds_the_best_of_all_line_ups_by_that_goal(name):
 
     def value(order):
         rows = [table.iloc[at] for at in order]
-        return sum(worth(r) * sold(200 * a * r["ctr"] * r["cvr"], r["stock"]) for r, a in zip(rows, attention, strict=True))
+        return sum(
+            worth(r) * sold(200 * a * r["ctr"] * r["cvr"], r["stock"]) for r, a in zip(rows, attention, strict=True)
+        )
 
     can = [at for at in range(6) if table["margin"][at] - goal.commission * table["price"][at] >= 0]
     best = max(itertools.permutations(can, 2), key=value)

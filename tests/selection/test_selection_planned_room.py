@@ -33,7 +33,9 @@ def log() -> EventLog:
     )
     shelves = shelves.assign(draw_probability=[0.3, 0.3, 0.4, 1.0, 1.0], stock=9)
     items = pd.DataFrame({"item_id": [1, 2, 3, 4], "price": [10.0, 20.0, None, 50.0], "cost": [4.0, 9.0, 1.0, 30.0]})
-    shown = pd.DataFrame({"event_id": [0], "event": "impression", "ts": [START], "user_id": 7, "item_id": 1, "room_id": 1})
+    shown = pd.DataFrame(
+        {"event_id": [0], "event": "impression", "ts": [START], "user_id": 7, "item_id": 1, "room_id": 1}
+    )
     return EventLog.from_frames(shown, items, rooms=rooms, shelves=shelves)
 
 

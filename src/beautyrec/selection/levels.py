@@ -44,9 +44,7 @@ class Levels:
         return found
 
 
-def fit_levels(
-    predicted: npt.ArrayLike, observed: npt.ArrayLike, groups: pd.DataFrame, *, rounds: int = 4
-) -> Levels:
+def fit_levels(predicted: npt.ArrayLike, observed: npt.ArrayLike, groups: pd.DataFrame, *, rounds: int = 4) -> Levels:
     """What is observed over what was predicted, by group: orders by category and product, viewers by scene and hour.
 
     Each column's groups have factors of a gamma distribution around 1; given them outcomes are of Poisson's. A group of which
