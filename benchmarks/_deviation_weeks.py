@@ -9,31 +9,25 @@ import numpy as np
 import pandas as pd
 
 from beautyrec import plackett_luce
-from beautyrec.campaign.shelf_features import impression_rows
 from beautyrec.data import schema
 from beautyrec.data.slates import Slates
 from beautyrec.features.builder import AS_OF
-from beautyrec.features.context import Hour, Position, Scene
-from beautyrec.features.family import scenes_of
-from beautyrec.features.feature_set import FeatureSet
-from beautyrec.features.items import PriceInCategory
-from beautyrec.features.users import UserBrandAffinity, UserCategoryAffinity, UserRecency
 from beautyrec.jobs.shop import Shop
-from beautyrec.models.funnel import Funnel, FunnelModel
 from beautyrec.selection.dimension_values import dimension_values
 from beautyrec.selection.levels import fit_levels
 from beautyrec.selection.scorecard import Scorecard
 from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.world import World
+from benchmarks._rates import Rates, levels_of, open_shop
 
 FIRST, WEEK, WEEKS = 9, 7, 3
 LAG = pd.Timedelta(hours=1)
 """What is shown so long before midnight has had its orders by then: they come within minutes."""
 LEGACY_WEIGHTS = {"heat": 1.0, "margin": 1.0, "feedback": 1.0}
 DECILES = 10
-BOUGHT = "bought"
-"""Log of a product's orders before the month: the model's only word of the product's own past, as levels follow the rest."""
+GROUPS = [schema.CATEGORY, schema.ITEM_ID]
+"""What has a level of its own."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +59,7 @@ class Weeks:
             rooms_per_day=size.rooms_per_day,
         )
         world = World.build(purchases, items, config, seed=seed)
-        log = world.log()
-        builders = (
-            UserRecency(),
-            UserCategoryAffinity(),
-            UserBrandAffinity(),
-            Hour(),
-            Scene(scenes_of(log)),
-            Position(),
-        )
-        features = FeatureSet((PriceInCategory(), *builders))
-        return cls(
-            Shop(world, log, log.slates(), features, impression_rows(log, features, log.impressions())), size, seed
-        )
+        return cls(open_shop(world), size, seed)
 
     @cached_property
     def shelf(self) -> pd.DataFrame:
@@ -114,35 +96,18 @@ class Weeks:
         keys = [schema.ROOM_ID, schema.ITEM_ID]
         return self.shelf[keys].merge(table.groupby(keys, as_index=False).sum(), on=keys, how="left").fillna(0.0)
 
-    @cached_property
-    def bought(self) -> pd.Series[float]:
-        """By product, what :data:`BOUGHT` says."""
-        events = self.shop.log.events
-        before = events.filter((events[schema.EVENT] == schema.ORDER) & events[schema.ROOM_ID].isnull())
-        return np.log1p(self.shop.log.engine.frame(before.select(schema.ITEM_ID))[schema.ITEM_ID].value_counts())
-
-    def read(self, rows: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
-        """The model's columns."""
-        return rows.assign(**{BOUGHT: ids.map(self.bought).fillna(0.0).to_numpy(np.float32)})
-
     def predicted(self, week: int) -> pd.DataFrame:
         """The rows of the week with ``impressions, clicks, orders`` as predicted on the eve of each day."""
         shop, start = self.shop, self.shop.day(FIRST + WEEK * week)
-        known = shop.known_rows(start)
-        names = (*shop.features.names, BOUGHT)
-        model = Funnel().fit(self.read(known, known[schema.ITEM_ID]), features=names, seed=self.seed)
+        rates = Rates.fit(shop, shop.known_rows(start), self.seed)
         mine = self.shelf[self.shelf["week"] == week].reset_index(drop=True)
-        rates, shown = self._rates(model, mine, start, np.random.default_rng([self.seed, 17, week]))
+        chances, shown = self._chances(rates, mine, start, np.random.default_rng([self.seed, 17, week]))
         past = shop.rows[shop.rows[schema.TS] < start + pd.Timedelta(days=WEEK)]
-        said = past[[schema.TS, schema.ITEM_ID, schema.CLICKED, schema.ORDERED]].join(
-            model.predict(self.read(past, past[schema.ITEM_ID]))
-        )
-        groups = self.shelf.drop_duplicates(schema.ITEM_ID)[[schema.CATEGORY, schema.ITEM_ID]]
-        said = said.merge(groups, on=schema.ITEM_ID, how="left")
+        said = rates.said(past, self.shelf.drop_duplicates(schema.ITEM_ID)[GROUPS])
         days = []
         for day, at in mine.groupby("day").indices.items():
             eve, rows = shop.day(int(str(day))), mine.iloc[at]
-            ctr, cvr = learnt_rates(said[said[schema.TS] < eve - LAG], rates.iloc[at], rows)
+            ctr, cvr = to_level(said[said[schema.TS] < eve - LAG], chances.iloc[at], rows)
             impressions = rows[schema.ROOM_ID].map(self._audience(eve)).to_numpy() * shown[at]
             clicks = impressions * ctr
             days.append(rows.assign(impressions=impressions, clicks=clicks, orders=clicks * cvr))
@@ -159,8 +124,8 @@ class Weeks:
         levels = fit_levels(np.full(before.sum(), mean), viewers[before], groups[before])
         return pd.Series(mean * levels.of(groups), index=rooms.index)
 
-    def _rates(
-        self, model: FunnelModel, mine: pd.DataFrame, start: pd.Timestamp, rng: np.random.Generator
+    def _chances(
+        self, rates: Rates, mine: pd.DataFrame, start: pd.Timestamp, rng: np.random.Generator
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """What the model says of each row before some viewers, and how often each of its room's viewers meets it."""
         shown = exposure(mine, self.shop.world.config.slate_size, self.size.slates, rng)
@@ -181,8 +146,8 @@ class Weeks:
         keys[AS_OF] = keys[schema.STARTS_AT].dt.floor("D")
         found = self.shop.features.compute(self.shop.log, keys.drop(columns=schema.STARTS_AT)).astype(np.float32)
         found = found.assign(hour=keys[schema.STARTS_AT].dt.hour.astype(np.float32))  # that of the room, not of the eve
-        rates = model.predict(self.read(found, keys[schema.ITEM_ID]))
-        return rates.groupby(np.repeat(np.arange(len(mine)), many)).mean(), shown.sum(axis=1)
+        said = rates.predict(found, keys[schema.ITEM_ID])
+        return said.groupby(np.repeat(np.arange(len(mine)), many)).mean(), shown.sum(axis=1)
 
     def legacy(self, week: int) -> pd.DataFrame:
         """The rows of the week with ``sales`` as products of the same tenth of the scorecard had in rooms before."""
@@ -198,16 +163,11 @@ class Weeks:
         return plan[mine].assign(sales=group[mine].map(mean).fillna(float(sales[before].mean())))
 
 
-def learnt_rates(past: pd.DataFrame, rates: pd.DataFrame, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def to_level(past: pd.DataFrame, rates: pd.DataFrame, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """[n] chance of a click and of an order after it: the model's, to the level that categories and products had before."""
-    groups = [schema.CATEGORY, schema.ITEM_ID]
-    clicks = past[past[schema.CLICKED].to_numpy(bool)]
-    found = []
-    for seen, said, did in ((past, "ctr", schema.CLICKED), (clicks, "cvr", schema.ORDERED)):
-        sums = seen.groupby(groups, dropna=False)[[said, did]].sum().reset_index()
-        found.append(fit_levels(sums[said], sums[did], sums[groups]).of(rows[groups]))
+    clicks, orders = levels_of(past, GROUPS)
     ctr = rates["ctr"].to_numpy(np.float64)
-    return ctr * found[0], rates["ctcvr"].to_numpy(np.float64) / ctr * found[1]
+    return ctr * clicks.of(rows), rates["ctcvr"].to_numpy(np.float64) / ctr * orders.of(rows)
 
 
 def exposure(rows: pd.DataFrame, slate: int, draws: int, rng: np.random.Generator) -> np.ndarray:

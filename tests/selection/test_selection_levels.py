@@ -73,6 +73,22 @@ def test_sums_of_predictions_meet_what_was_observed() -> None:
     assert (predicted * found.of(groups)).sum() == pytest.approx(observed.sum(), rel=0.03)
 
 
+def test_what_is_known_of_a_group_is_as_sure_as_its_posterior() -> None:
+    """True factors of groups that were seen alike scatter around the estimate as a gamma distribution of that shape."""
+    rng = np.random.default_rng(2)
+    true = rng.gamma(3.0, 1 / 3, 20_000)
+    groups = pd.DataFrame({"item": np.arange(20_000)})
+    found = fit_levels(np.full(20_000, 4.0), rng.poisson(4.0 * true), groups)
+    sure, level = found.sureness(groups["item"]), found.of(groups)
+    for shape in np.quantile(sure, [0.2, 0.5, 0.8]):
+        alike = sure == shape
+        spread = np.std(true[alike] / level[alike])
+        assert spread == pytest.approx(shape**-0.5, rel=0.1)
+    assert found.sureness(pd.Series([-1], name="item"))[0] == found.strength["item"]
+    with pytest.raises(SchemaError, match=r"no column 'brand'; there are \['item'\]"):
+        found.sureness(pd.Series([1], name="brand"))
+
+
 def test_groups_never_seen_and_gaps_are_at_the_overall_level() -> None:
     groups = pd.DataFrame({"brand": ["x", "x", None, "y"] * 50})
     observed = np.array([3.0, 3.0, 1.0, 1.0] * 50)

@@ -51,7 +51,7 @@ def test_a_product_is_at_its_own_discount_drawn_to_that_of_the_scene(log: EventL
 
 
 def test_a_scene_that_was_not_held_is_named(log: EventLog) -> None:
-    with pytest.raises(ConfigError, match="scene 'gala' with prices began in the 30 days .* held were: chat, sale"):
+    with pytest.raises(ConfigError, match=r"scene 'gala' with prices began in the 30 days .* held were: chat, sale"):
         usual_prices(log, START + pd.Timedelta(days=2), "gala")
     with pytest.raises(ConfigError, match="held were: none"):
         usual_prices(log, START - pd.Timedelta(days=2), "sale")

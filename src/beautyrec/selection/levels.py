@@ -22,11 +22,13 @@ class Levels:
         overall: that of all rows.
         factors: by column, the further factor of each value (the index); 1 stands for a value that is not there.
         strength: by column, how much of what is predicted a factor of 1 is worth: the more, the less groups differ.
+        observed: by column, what was observed of each value.
     """
 
     overall: float
     factors: Mapping[str, pd.Series[float]]
     strength: Mapping[str, float]
+    observed: Mapping[str, pd.Series[float]]
 
     def of(self, groups: pd.DataFrame) -> FloatArray:
         """[n] the factor of each row: the overall one times those of its groups.
@@ -42,6 +44,26 @@ class Levels:
         for name, factor in self.factors.items():
             found *= groups[name].map(factor).fillna(1.0).to_numpy(np.float64)
         return found
+
+    def sureness(self, values: pd.Series) -> FloatArray:
+        """[n] how sure the factors are: the shape ``k + o`` of the gamma distribution that each value's is known by.
+
+        What :func:`beautyrec.selection.line_up.line_up` reads as ``sureness``. That of a product of two rates of shapes ``a`` and
+        ``b`` is near ``1 / (1 / a + 1 / b)``.
+
+        Args:
+            values: of one column, which its name says.
+
+        Raises:
+            SchemaError: the levels have no such column.
+        """
+        name = str(values.name)
+        if name not in self.factors:
+            raise SchemaError(
+                f"levels: there is no column '{name}'; there are {list(self.factors)}. Name the series so."
+            )
+        seen = values.map(self.observed[name]).fillna(0.0).to_numpy(np.float64)
+        return np.asarray(self.strength[name] + seen)
 
 
 def fit_levels(predicted: npt.ArrayLike, observed: npt.ArrayLike, groups: pd.DataFrame, *, rounds: int = 4) -> Levels:
@@ -91,12 +113,18 @@ def fit_levels(predicted: npt.ArrayLike, observed: npt.ArrayLike, groups: pd.Dat
     for _ in range(rounds):
         for name, (code, values) in codes.items():
             level = level / factor[name][code]
-            sums = [np.bincount(code + 1, each, len(values) + 1)[1:] for each in (o, p * level)]
-            strength[name] = likely_shape(*sums)
-            factor[name][:-1] = (sums[0] + strength[name]) / (sums[1] + strength[name])
+            seen, said = (
+                np.bincount(code + 1, each, len(values) + 1)[1:].astype(np.float64) for each in (o, p * level)
+            )
+            strength[name] = likely_shape(seen, said)
+            factor[name][:-1] = (seen + strength[name]) / (said + strength[name])
             level = level * factor[name][code]
     series = {name: pd.Series(factor[name][:-1], index=values) for name, (_, values) in codes.items()}
-    return Levels(overall, series, strength)
+    seen = {
+        name: pd.Series(np.bincount(code + 1, o, len(values) + 1)[1:], index=values)
+        for name, (code, values) in codes.items()
+    }
+    return Levels(overall, series, strength, seen)
 
 
 def _check(groups: pd.DataFrame, names: list[str]) -> None:
