@@ -96,22 +96,56 @@ class Weeks:
         keys = [schema.ROOM_ID, schema.ITEM_ID]
         return self.shelf[keys].merge(table.groupby(keys, as_index=False).sum(), on=keys, how="left").fillna(0.0)
 
-    def predicted(self, week: int) -> pd.DataFrame:
-        """The rows of the week with ``impressions, clicks, orders`` as predicted on the eve of each day."""
-        shop, start = self.shop, self.shop.day(FIRST + WEEK * week)
-        rates = Rates.fit(shop, shop.known_rows(start), self.seed)
-        mine = self.shelf[self.shelf["week"] == week].reset_index(drop=True)
-        chances, shown = self._chances(rates, mine, start, np.random.default_rng([self.seed, 17, week]))
-        past = shop.rows[shop.rows[schema.TS] < start + pd.Timedelta(days=WEEK)]
-        said = rates.said(past, self.shelf.drop_duplicates(schema.ITEM_ID)[GROUPS])
+    def predicted(self, week: int, copies: int = 1) -> pd.DataFrame:
+        """The rows of the week with ``impressions, clicks, orders`` as predicted on the eve of each day.
+
+        Args:
+            week: from 0.
+            copies: so many viewers like each one came before, as far as levels go; the model stays that of one.
+        """
+        mine, said, chances, shown = self._prepared[week]
+        past = said if copies == 1 else self._drawn(said, copies)
         days = []
         for day, at in mine.groupby("day").indices.items():
-            eve, rows = shop.day(int(str(day))), mine.iloc[at]
-            ctr, cvr = to_level(said[said[schema.TS] < eve - LAG], chances.iloc[at], rows)
+            eve, rows = self.shop.day(int(str(day))), mine.iloc[at]
+            ctr, cvr = to_level(past[past[schema.TS] < eve - LAG], chances.iloc[at], rows)
             impressions = rows[schema.ROOM_ID].map(self._audience(eve)).to_numpy() * shown[at]
             clicks = impressions * ctr
             days.append(rows.assign(impressions=impressions, clicks=clicks, orders=clicks * cvr))
         return pd.concat(days)
+
+    @cached_property
+    def _prepared(self) -> list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, np.ndarray]]:
+        """Of each week: its rows, what the model says of all rows until its end and of its own, how often each is met."""
+        found = []
+        for week in range(WEEKS):
+            start = self.shop.day(FIRST + WEEK * week)
+            rates = Rates.fit(self.shop, self.shop.known_rows(start), self.seed)
+            mine = self.shelf[self.shelf["week"] == week].reset_index(drop=True)
+            chances = self._chances(rates, mine, start, np.random.default_rng([self.seed, 17, week]))
+            past = self.shop.rows[self.shop.rows[schema.TS] < start + pd.Timedelta(days=WEEK)]
+            said = rates.said(past, self.shelf.drop_duplicates(schema.ITEM_ID)[GROUPS])
+            found.append((mine, said.join(past[schema.USER_ID]), *chances))
+        return found
+
+    def _drawn(self, said: pd.DataFrame, copies: int) -> pd.DataFrame:
+        """The rows with the clicks and orders of so many viewers like each, drawn from the world's own chances."""
+        slates = self.shop.slates
+        click, order = self.shop.world.chances(slates)
+        there = slates.shown >= 0
+        request, _ = np.nonzero(there)
+        room = slates.room_ix[request]
+        keys = [schema.ROOM_ID, schema.ITEM_ID, schema.USER_ID]
+        ids = (
+            slates.shelves.rooms.ids_at(room),
+            slates.shelves.items.ids_at(slates.shelves.item_ix[room, slates.shown[there]]),
+        )
+        true = pd.DataFrame(dict(zip(keys, (*ids, slates.user_id[request]), strict=True)))
+        true = said[keys].merge(true.assign(click=click[there], order=order[there]), on=keys, how="left")
+        rng = np.random.default_rng([self.seed, 18, copies])
+        clicked = rng.binomial(copies, true["click"])
+        ordered = rng.binomial(clicked, true["order"])
+        return said.assign(ctr=said["ctr"] * copies, clicked=clicked, ordered=ordered)
 
     def _audience(self, eve: pd.Timestamp) -> pd.Series[float]:
         """Viewers to be expected of every room: the mean of rooms before, by scene and hour."""

@@ -65,10 +65,19 @@ def _read(rows: pd.DataFrame, item: pd.Series, bought: pd.Series[float]) -> pd.D
 
 
 def levels_of(said: pd.DataFrame, groups: Sequence[str]) -> tuple[Levels, Levels]:
-    """Of clicks, and of orders after clicks: what groups did so far over what the model said of them."""
-    clicked = said[said[schema.CLICKED].to_numpy(bool)]
-    found = []
-    for rows, rate, outcome in ((said, "ctr", schema.CLICKED), (clicked, "cvr", schema.ORDERED)):
-        sums = rows.groupby(list(groups), dropna=False)[[rate, outcome]].sum().reset_index()
-        found.append(fit_levels(sums[rate], sums[outcome], sums[list(groups)]))
-    return found[0], found[1]
+    """Of clicks, and of orders after clicks: what groups did so far over what the model said of them.
+
+    Args:
+        said: ``ctr, cvr`` and the counts ``clicked, ordered`` of rows, and the groups.
+        groups: names of columns.
+    """
+    clicks = said[schema.CLICKED].to_numpy(np.float64)
+    counts = said[list(groups)].assign(
+        clicks=clicks,
+        said_clicks=said["ctr"],
+        orders=said[schema.ORDERED].astype(np.float64),
+        said_orders=clicks * said["cvr"],
+    )
+    sums = counts.groupby(list(groups), dropna=False).sum().reset_index()
+    names = sums[list(groups)]
+    return tuple(fit_levels(sums[f"said_{name}"], sums[name], names) for name in ("clicks", "orders"))  # type: ignore[return-value]

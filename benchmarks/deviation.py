@@ -46,13 +46,13 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
     return checks_of(pd.DataFrame(worlds), quick), notes_of(pd.DataFrame(worlds, index=seeds))
 
 
-def cells(weeks: Weeks) -> pd.DataFrame:
-    """One row a week and category: everything predicted and everything that came of it."""
+def cells(weeks: Weeks, copies: int = 1) -> pd.DataFrame:
+    """One row a week and category: everything predicted and everything that came of it; see :meth:`Weeks.predicted`."""
     plan = weeks.shelf.join(weeks.outcomes.drop(columns=[schema.ROOM_ID, schema.ITEM_ID]))
     price = plan[schema.PRICE]
     plan = plan.assign(sales=plan["orders"] * price, true_sales=plan["true_orders"] * price)
     plan = plan[plan["week"].between(0, WEEKS - 1)]
-    predicted = pd.concat([weeks.predicted(week) for week in range(WEEKS)])
+    predicted = pd.concat([weeks.predicted(week, copies) for week in range(WEEKS)])
     predicted = predicted.assign(sales=predicted["orders"] * predicted[schema.PRICE])
     legacy = pd.concat([weeks.legacy(week) for week in range(WEEKS)])
     by = ["week", schema.CATEGORY]
