@@ -120,11 +120,11 @@ def fit_levels(predicted: npt.ArrayLike, observed: npt.ArrayLike, groups: pd.Dat
             factor[name][:-1] = (seen + strength[name]) / (said + strength[name])
             level = level * factor[name][code]
     series = {name: pd.Series(factor[name][:-1], index=values) for name, (_, values) in codes.items()}
-    seen = {
+    counts = {
         name: pd.Series(np.bincount(code + 1, o, len(values) + 1)[1:], index=values)
         for name, (code, values) in codes.items()
     }
-    return Levels(overall, series, strength, seen)
+    return Levels(overall, series, strength, counts)
 
 
 def _check(groups: pd.DataFrame, names: list[str]) -> None:

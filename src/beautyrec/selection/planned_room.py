@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -89,7 +88,7 @@ def at_prices(products: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
 
 def with_planned(
     log: EventLog, scene: str, starts_at: pd.Timestamp, prices: pd.DataFrame, *, host: str = ""
-) -> tuple[EventLog, Hashable]:
+) -> tuple[EventLog, int | str]:
     """The log with a planned room in it, so that features of its products are those at its prices; and the room's id.
 
     Args:
@@ -100,7 +99,7 @@ def with_planned(
         host: who holds it.
     """
     ids = log.engine.frame(log.rooms.select(ROOM_ID))[ROOM_ID]
-    room: Any = int(ids.max()) + 1 if pd.api.types.is_integer_dtype(ids) and len(ids) else "planned"
+    room: int | str = int(ids.max()) + 1 if pd.api.types.is_integer_dtype(ids) and len(ids) else "planned"
     begins = utc(starts_at)
     rooms = {ROOM_ID: [room], SCENE: [scene], HOST: [host], STARTS_AT: [begins]}
     rooms[ENDS_AT] = [begins + pd.Timedelta(hours=2)]
