@@ -84,14 +84,17 @@ def machine() -> dict[str, Any]:
 
 
 Measured = tuple[Sequence[Check], dict[str, Any]]
-"""Checks, and notes of any kind that belong to them."""
+"""Checks, and notes of any kind that belong to them; see :data:`LEFT_OUT`."""
+
+LEFT_OUT = "left_out"
+"""The note of a run that could measure a part only, on a machine without what the rest needs: what it lacked, in words."""
 
 
 def main(name: str, measure: Callable[[int, bool], Measured], argv: Sequence[str] | None = None) -> None:
     """Runs ``measure(seed, quick)`` and prints the object, or a table of it.
 
-    A full run also writes ``benchmarks/results/NAME.json``. The exit code is 0 whatever the checks show, and 1 where it could
-    not run, as when data that it needs are not there.
+    A full run also writes ``benchmarks/results/NAME.json``, unless it left out a part that the result there has measured. The
+    exit code is 0 whatever the checks show, and 1 where it could not run, as when data that it needs are not there.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -107,17 +110,21 @@ def main(name: str, measure: Callable[[int, bool], Measured], argv: Sequence[str
     seconds = round(time.perf_counter() - start, 1)
     result = Result(name, commit(), given.seed, machine(), seconds, given.quick, list(checks), notes)
     text = json.dumps(asdict(result), indent=1, allow_nan=False)
-    if not given.quick:
-        keep(name, text)
+    if not given.quick and not keep(name, text):
+        print(f"{RESULTS / f'{name}.json'} stays: it has what was left out here, {notes[LEFT_OUT]}", file=sys.stderr)
     print(text if given.json else pretty(result))
 
 
-def keep(name: str, text: str) -> None:
-    """Writes the last full result, under a temporary name first."""
+def keep(name: str, text: str) -> bool:
+    """Writes the last full result, under a temporary name first; not one with a part left out over one without."""
     RESULTS.mkdir(exist_ok=True)
-    temporary = RESULTS / f".{name}.json"
+    place, temporary = RESULTS / f"{name}.json", RESULTS / f".{name}.json"
+    whole = LEFT_OUT not in json.loads(text)["notes"]
+    if not whole and place.exists() and LEFT_OUT not in json.loads(place.read_text())["notes"]:
+        return False
     temporary.write_text(text + "\n")
-    temporary.replace(RESULTS / f"{name}.json")
+    temporary.replace(place)
+    return True
 
 
 def pretty(result: Result) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,14 @@ import pandas as pd
 from beautyrec.data import schema
 from beautyrec.evaluation.examination import attention_of
 from beautyrec.features.builder import AS_OF
-from beautyrec.jobs.shop import Shop, open_shop
-from beautyrec.models.funnel import Funnel
+from beautyrec.jobs.shop import Shop
 from beautyrec.selection.candidates import reasons
 from beautyrec.selection.dimension_values import dimension_values
+from beautyrec.selection.levels import Levels
 from beautyrec.selection.limits import Quota, codes_of
 from beautyrec.selection.line_up import LineUpConfig
 from beautyrec.selection.line_up_config import Presenter, PriceStep
+from beautyrec.selection.planned_room import usual_prices, with_planned
 from beautyrec.selection.scorecard import Scorecard
 from beautyrec.selection.script import Script
 from beautyrec.selection.shrink import Shrinkage, fit_shrinkage
@@ -27,9 +28,14 @@ from beautyrec.simulate.catalogue import synthetic_purchases
 from beautyrec.simulate.config import WorldConfig
 from beautyrec.simulate.demand import RoomPlan
 from beautyrec.simulate.world import World
+from benchmarks._rates import Rates, levels_of, open_shop
 
 MINUTES = 120.0
 SCRIPT = Script()
+LATER = 0.2
+"""Share of the rows, the latest, that tell how predictions hold."""
+GROUPS = ("kind", "hour", schema.CATEGORY, schema.ITEM_ID)
+"""What has a level of its own; ``kind`` is the scene."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """A room that could be held: `candidates` as a shop knows them, `raw` without what each product has really done."""
+    """A room that could be held: `candidates` as a shop knows them, `raw` by the model alone and at list prices."""
 
     shop: Shop
     plan: RoomPlan
@@ -67,13 +73,15 @@ class Room:
         """True over expected margin of all candidates alike, each in a middling slot: how far the level is off."""
         rows = candidates[reasons(candidates) == ""]
         items, demand = rows["item_id"], self.exposures * rows["ctr"] * rows["cvr"]
-        true = self.shop.world.expected_demand(self.plan, pd.Index(items))[schema.ORDER].to_numpy()
-        orders = (capped_orders(asked, rows["stock"]) for asked in (self.exposures * true, demand))
-        found, expected = (float((each * rows["margin"]).sum()) for each in orders)
-        return found / expected
+        truth = self.shop.world.expected_demand(self.plan, pd.Index(items))
+        orders = capped_orders(self.exposures * truth[schema.ORDER].to_numpy(), rows["stock"])
+        found = float((orders * (truth["margin"] / truth[schema.ORDER]).to_numpy()).sum())
+        return found / float((capped_orders(demand, rows["stock"]) * rows["margin"]).sum())
 
     def true_margin(self, items: pd.Series, kept: np.ndarray | float = 1.0) -> float:
-        margin = self.candidates.set_index("item_id")["margin"].reindex(items).to_numpy()
+        """At the room's prices, which are the scene's list price less its usual discount."""
+        truth = self.shop.world.expected_demand(self.plan, pd.Index(items)).set_index(schema.ITEM_ID).loc[items]
+        margin = (truth["margin"] / truth[schema.ORDER]).to_numpy()
         return float((self.true_orders(items, np.broadcast_to(kept, len(items))) * margin).sum())
 
 
@@ -83,60 +91,77 @@ def rooms(seed: int, count: int, size: Size) -> Iterator[Room]:
     config = WorldConfig(days=size.days, viewers_per_day=size.viewers_per_day, live_items=size.live_items)
     shop = open_shop(World.build(purchases, items, config, seed=seed))
     end, rng = shop.day(size.days), np.random.default_rng([seed, 8])
-    known = shop.known_rows(end)
-    known = known[known[schema.TS] >= shop.day(5)]
-    funnel = Funnel()
-    model = funnel.fit(known, features=shop.features.names, seed=seed)
     table = products(shop, end, rng)
-    share = funnel.calibration_share
-    later = known[known[schema.TS] >= known[schema.TS].quantile(1 - share)]
-    worth = table.set_index("item_id")["margin"]
-    shrinkage = later_says(later.join(model.predict(later)), worth)
-    seen = known[schema.ITEM_ID].value_counts()
-    learnt = attention_of(shop.slates, requests=size.requests, rng=rng)
+    learnt = Learnt.of(shop, shop.known_rows(end), table, seed)
+    slope = attention_of(shop.slates, requests=size.requests, rng=rng)
     true = shop.world.response.attention / shop.world.response.attention.mean()
     held = shop.log.engine.frame(shop.log.rooms.order_by(schema.STARTS_AT)).drop_duplicates(schema.SCENE, keep="last")
-    clock, expected = SCRIPT.clock(MINUTES), []
+    clock = SCRIPT.clock(MINUTES)
     place = np.arange(len(clock)) % config.slate_size
     hours = rng.integers(12, 23, len(held))
+    expected: list[tuple[pd.DataFrame, pd.DataFrame]] = []
     for number in range(count):
         kind = number % len(held)
-        room, starts_at = held.iloc[kind], end + pd.Timedelta(hours=int(hours[kind]))
+        plan = RoomPlan(str(held.iloc[kind][schema.SCENE]), end + pd.Timedelta(hours=int(hours[kind])))
         if number < len(held):
-            expected.append(expectations(shop, model, room, starts_at, size.viewers, rng))
-        raw = table.assign(**expected[kind]).assign(sureness=np.inf)
-        few = (raw["item_id"].map(seen).fillna(0.0) < seen.median()).to_numpy()
-        drawn = shrinkage[0].apply((raw["ctr"] * raw["cvr"]).to_numpy(), raw["margin"].fillna(0.0).to_numpy())
-        candidates = raw.assign(
-            cvr=np.minimum(drawn / raw["ctr"], 1.0),
-            sureness=np.where(few, shrinkage[1].sureness, shrinkage[2].sureness),
-        )
-        viewers = rng.lognormal(np.log(5000), 0.5)
-        yield Room(
-            shop,
-            RoomPlan(str(room[schema.SCENE]), starts_at, discount=0.0),
-            candidates,
-            raw,
-            asked(candidates, rng),
-            viewers * config.slate_size / len(clock),
-            learnt[place],
-            true[place],
-            clock,
-        )
+            expected.append(learnt.candidates(shop, table, plan, size.viewers, rng))
+        candidates, raw = expected[kind]
+        exposures = rng.lognormal(np.log(5000), 0.5) * config.slate_size / len(clock)
+        config_ = asked(candidates, rng)
+        yield Room(shop, plan, candidates, raw, config_, exposures, slope[place], true[place], clock)
 
 
-def later_says(rows: pd.DataFrame, worth: pd.Series) -> list[Shrinkage]:
-    """How orders of products hold to their predictions in rows that grew no tree: of all, the half seldom shown, the others."""
-    sums = rows.assign(shown=1.0, ordered=rows[schema.ORDERED].astype(np.float64)).groupby(schema.ITEM_ID)
-    table = sums[["ctcvr", "ordered", "shown"]].sum()
-    table = table.assign(worth=worth.reindex(table.index).fillna(0.0))
-    few = (table["shown"] < table["shown"].median()).to_numpy()
-    halves = [part if part["ordered"].any() else table for part in (table[few], table[~few])]
-    return [fit_shrinkage(*(part[name].to_numpy() for name in part)) for part in (table, *halves)]
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What the month's log says of chances of click and order."""
+
+    rates: Rates
+    clicks: Levels
+    orders: Levels
+    tilt: Shrinkage
+
+    @classmethod
+    def of(cls, shop: Shop, known: pd.DataFrame, table: pd.DataFrame, seed: int) -> Learnt:
+        """Levels from all rows; what dear products sell less than is said of them, from rows that nothing before it saw."""
+        starts = shop.log.engine.frame(shop.log.rooms.select(schema.ROOM_ID, schema.SCENE, schema.STARTS_AT))
+        rooms_ = starts.assign(kind=starts[schema.SCENE], hour=starts[schema.STARTS_AT].dt.hour)
+        items = table[[schema.ITEM_ID, schema.CATEGORY]]
+        groups = known[[schema.ROOM_ID, schema.ITEM_ID]].drop_duplicates()
+        groups = groups.merge(items, on=schema.ITEM_ID).merge(
+            rooms_[[schema.ROOM_ID, "kind", "hour"]], on=schema.ROOM_ID
+        )
+        cut = known[schema.TS].quantile(1 - LATER)
+        early, late = known[known[schema.TS] < cut], known[known[schema.TS] >= cut]
+        before = Rates.fit(shop, early, seed)
+        clicks, orders = levels_of(before.said(early, groups), GROUPS)
+        later = before.said(late, groups)
+        later["ctcvr"] *= clicks.of(later) * orders.of(later)
+        sums = later.assign(shown=1.0, ordered=later[schema.ORDERED].astype(np.float64)).groupby(schema.ITEM_ID)
+        sums = sums[["ctcvr", "ordered", "shown"]].sum()
+        worth = table.set_index("item_id")["margin"].reindex(sums.index).fillna(0.0)
+        found = fit_shrinkage(*(sums[name].to_numpy() for name in sums), worth.to_numpy())
+        rates = Rates.fit(shop, known, seed)
+        return cls(rates, *levels_of(rates.said(known, groups), GROUPS), replace(found, level=1.0))
+
+    def candidates(
+        self, shop: Shop, table: pd.DataFrame, plan: RoomPlan, viewers: int, rng: np.random.Generator
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The products at the prices of the scene, as the shop knows them; and as the model alone says, at list prices."""
+        asked_ = usual_prices(shop.log, plan.starts_at, plan.scene)[[schema.ITEM_ID, schema.PRICE]]
+        cost = table["price"] - table["margin"]
+        priced = table.drop(columns="price").merge(asked_, on="item_id", how="left")
+        priced = priced.assign(margin=priced["price"] - cost)
+        chances = expectations(shop, self.rates, plan, priced, viewers, rng)
+        groups = priced.assign(kind=plan.scene, hour=plan.starts_at.hour)
+        ctr = np.minimum(chances["ctr"] * self.clicks.of(groups), 1.0)
+        rate = self.tilt.apply(ctr * chances["cvr"] * self.orders.of(groups), priced["margin"].fillna(0.0).to_numpy())
+        sure = 1 / sum(1 / each.sureness(groups[schema.ITEM_ID]) for each in (self.clicks, self.orders))
+        listed = table.assign(**expectations(shop, self.rates, plan, table, viewers, rng))
+        return priced.assign(ctr=ctr, cvr=np.minimum(rate / ctr, 1.0), sureness=sure), listed.assign(sureness=np.inf)
 
 
 def products(shop: Shop, end: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
-    """What went on air in the month: price at list, cost, stock after a delivery, and a scorecard's total."""
+    """What went on air in the month: list price, what it leaves, stock after a delivery, and a scorecard's total."""
     world = shop.world
     live = world.catalogue.live.ids
     items = shop.log.engine.frame(shop.log.items).set_index(schema.ITEM_ID).loc[live].reset_index()
@@ -159,28 +184,29 @@ def products(shop: Shop, end: pd.Timestamp, rng: np.random.Generator) -> pd.Data
 
 
 def expectations(
-    shop: Shop, model: object, room: pd.Series, starts_at: pd.Timestamp, viewers: int, rng: np.random.Generator
+    shop: Shop, rates: Rates, plan: RoomPlan, priced: pd.DataFrame, viewers: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Each product's chance of a click at a middling position, and of an order after it, over some viewers of the month."""
-    live = shop.world.catalogue.live.ids
-    scene = shop.log.engine.frame(shop.log.rooms.filter(shop.log.rooms[schema.SCENE] == room[schema.SCENE]))[
-        schema.ROOM_ID
-    ]
-    came = np.isin(shop.slates.room_ix, shop.slates.shelves.rooms.indices(scene))
+    log, room = with_planned(shop.log, plan.scene, plan.starts_at, priced.dropna(subset=["price"]))
+    rooms_ = shop.log.rooms.filter(shop.log.rooms[schema.SCENE] == plan.scene)
+    came = np.isin(
+        shop.slates.room_ix, shop.slates.shelves.rooms.indices(shop.log.engine.frame(rooms_)[schema.ROOM_ID])
+    )
     who = rng.choice(shop.slates.user_id[came], viewers, replace=False)
+    live = priced[schema.ITEM_ID].to_numpy()
     item, viewer = np.repeat(np.arange(len(live)), viewers), np.tile(np.arange(viewers), len(live))
     slate = shop.world.config.slate_size
     keys = pd.DataFrame(
         {
             schema.USER_ID: who[viewer],
             schema.ITEM_ID: live[item],
-            schema.ROOM_ID: room[schema.ROOM_ID],
+            schema.ROOM_ID: room,
             schema.POSITION: 1 + viewer * slate // viewers,
-            AS_OF: starts_at,
+            AS_OF: plan.starts_at,
         }
     )
-    rows = shop.features.compute(shop.log, keys).astype(np.float32)
-    found = model.predict(rows)[["ctr", "ctcvr"]].groupby(item).mean()  # type: ignore[attr-defined]
+    rows = shop.features.compute(log, keys).astype(np.float32)
+    found = rates.predict(rows, keys[schema.ITEM_ID])[["ctr", "ctcvr"]].groupby(item).mean()
     return {"ctr": found["ctr"].to_numpy(), "cvr": (found["ctcvr"] / found["ctr"]).to_numpy()}
 
 

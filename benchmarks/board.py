@@ -53,8 +53,8 @@ def missing() -> str:
     """Why there is no browser half; empty if there can be one."""
     packages = [name for name in ("streamlit", "playwright") if find_spec(name) is None]
     if packages:
-        return f"{' and '.join(packages)} not installed"
-    return "" if CHROMIUM.exists() else f"no {CHROMIUM}"
+        return f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} not installed"
+    return "" if CHROMIUM.exists() else f"there is no {CHROMIUM}"
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
         notes: dict[str, Any] = {"events": cube.events, "seconds_to_count_all_events": cube.seconds}
         why = missing()
         if why:
-            return checks, notes | {"browser": f"left out: {why}"}
+            return checks, notes | {_harness.LEFT_OUT: f"the browser, as {why}"}
         seen, seconds = browse(cube, log, QUICK_OPENINGS if quick else OPENINGS)
     for width, laps_there in seconds.items():
         checks.append(_harness.at_most(f"page opens, {width} pixels wide", median(laps_there), "seconds", bound))

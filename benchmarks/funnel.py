@@ -92,9 +92,7 @@ def measure(seed: int, quick: bool) -> tuple[list[_harness.Check], dict[str, Any
             notes["taobao"], more = on_taobao(taobao(folder), seed, quick)
             checks += more
         else:
-            notes["taobao"] = (
-                "left out: the folder taobao-userbehavior-sample was not found (BEAUTYREC_DATA, ../shared/data)"
-            )
+            notes[_harness.LEFT_OUT] = "Taobao: no folder taobao-userbehavior-sample (BEAUTYREC_DATA, ../shared/data)"
     return checks, notes
 
 

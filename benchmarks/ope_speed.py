@@ -143,7 +143,7 @@ def beside_peer(seed: int, quick: bool) -> _harness.Measured:
     given = task(seed, QUICK_ROUNDS if quick else ROUNDS)
     if not PEER.exists():
         lap = median(time_ours(given, run)["seconds"] for run in range(QUICK_RUNS))
-        return [], {"peer": "skipped: no .peers/obp; run `make peers`", "median_seconds": round(lap, 4)}
+        return [], {_harness.LEFT_OUT: "the peer: no .peers/obp; run `make peers`", "median_seconds": round(lap, 4)}
     mine, theirs, versions = in_turn(given, QUICK_RUNS if quick else RUNS)
     both = [each["values_seconds"] + each["intervals_seconds"] for each in theirs]
     faster = median(both) / median(each["seconds"] for each in mine)
@@ -273,7 +273,8 @@ def one_pass(seed: int, quick: bool) -> _harness.Measured:
 def measure(seed: int, quick: bool) -> _harness.Measured:
     peer_checks, peer_notes = beside_peer(seed, quick)
     checks, notes = one_pass(seed, quick)
-    return [*peer_checks, *checks], {"beside_obp": peer_notes, "one_pass": notes}
+    lacking = {name: peer_notes[name] for name in (_harness.LEFT_OUT,) if name in peer_notes}
+    return [*peer_checks, *checks], {"beside_obp": peer_notes, "one_pass": notes} | lacking
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
     try:
         prior = publishers_prior(folder)
     except SourceError as error:
-        return checks, {**notes, "left_out": f"the published value, as its prior is not there: {error}"}
+        return checks, {**notes, _harness.LEFT_OUT: f"the published value, as its prior is not there: {error}"}
     published, told = thompson(log, prior, seed, PUBLISHED_DRAWS if quick else OWN_DRAWS)
     return [*published, *checks], {"bernoulli_thompson_sampling": told, **notes}
 

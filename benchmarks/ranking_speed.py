@@ -126,7 +126,7 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
     checks = [_harness.at_most("ranking and ten metrics", ratio, "times the bare product", slack * TIMES_THE_PRODUCT)]
     notes: dict[str, Any] = {"median_seconds": {name: round(value, 4) for name, value in middle.items()}}
     if not PEER.exists():
-        return checks, notes | {"peers": "skipped: no .peers/ranx; run `make peers`"}
+        return checks, notes | {_harness.LEFT_OUT: "the peers: no .peers/ranx; run `make peers`"}
     peers = run_peers(given, runs)
     theirs = median(a + b for a, b in zip(peers["recommend"], peers["evaluate"], strict=True))
     name = "ranking and ten metrics, times faster than implicit and ranx"

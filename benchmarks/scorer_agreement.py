@@ -51,7 +51,8 @@ def measure(seed: int, quick: bool) -> _harness.Measured:
         _harness.at_least("threads: champions that were put in place", swapped["swaps"], "times", 2 if quick else 30),
         _harness.at_least("threads: champions that answered", swapped["champions"], "champions", 2 if quick else 3),
     ]
-    return checks, {"users": users, "threads": swapped, "spark": "asked" if spark else "not installed, left out"}
+    lacking = {} if spark else {_harness.LEFT_OUT: "Spark, as it is not installed"}
+    return checks, {"users": users, "threads": swapped} | lacking
 
 
 def model(rng: np.random.Generator, users: int) -> FactorRecommender:

@@ -232,7 +232,7 @@ def measure(seed: int, is_quick: bool) -> _harness.Measured:
     reached, notes = sasrec(split, seed)
     checks += reached
     if not PEER.exists():
-        return checks, {"sasrec": notes, "peers": "skipped: no .peers/rectools; run `make peers`"}
+        return checks, {"sasrec": notes, _harness.LEFT_OUT: "the peer: no .peers/rectools; run `make peers`"}
     faster, seconds = beside_peer(split, seed)
     return checks + faster, {"sasrec": notes, "seconds": seconds}
 

@@ -62,6 +62,23 @@ def test_models_are_compared_on_made_up_purchases_where_there_are_no_others(
     assert {"popularity", "popularity, 60 days", "re-ranked blend"} <= shown
 
 
+def test_selection_runs_on_a_made_up_catalogue_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no-data").mkdir()
+    monkeypatch.setenv("BEAUTYREC_DATA", str(tmp_path / "no-data"))
+    notebook = nbformat.read(NOTEBOOKS[0].with_name("selection.ipynb"), as_version=4)
+    done = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    said = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "a made-up catalogue: the real one was not found" in said
+    assert "products have no price" in said
+    assert "of the best" in said
+    assert "more_than_noise" in str([output.data for output in outputs if "data" in output])
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_defines_no_functions_and_keeps_no_outputs(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

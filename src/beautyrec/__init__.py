@@ -50,8 +50,10 @@ if TYPE_CHECKING:
     from beautyrec.policies.greedy import Greedy
     from beautyrec.policies.softmax import Softmax
     from beautyrec.selection.dimension_values import dimension_values
+    from beautyrec.selection.levels import fit_levels
     from beautyrec.selection.line_up import LineUpConfig, line_up
     from beautyrec.selection.monthly_list import ListConfig, monthly_list
+    from beautyrec.selection.planned_room import at_prices, usual_prices
     from beautyrec.selection.replan import replan
     from beautyrec.selection.run_of_show import run_of_show
     from beautyrec.selection.scorecard import Scorecard
@@ -98,9 +100,11 @@ __all__ = [
     "Vocabulary",
     "World",
     "WorldConfig",
+    "at_prices",
     "compare",
     "dimension_values",
     "evaluation_report",
+    "fit_levels",
     "leave_last_out",
     "lift_table",
     "line_up",
@@ -110,6 +114,7 @@ __all__ = [
     "shelf_scores",
     "smoothed_ctr",
     "split_at",
+    "usual_prices",
     "value_of",
 ]
 
@@ -148,8 +153,10 @@ _HOME = {
     "Vocabulary": "data.vocabulary",
     "World": "simulate.world",
     "WorldConfig": "simulate.config",
+    "at_prices": "selection.planned_room",
     "compare": "campaign.compare",
     "evaluation_report": "evaluation.report",
+    "fit_levels": "selection.levels",
     "leave_last_out": "data.splits",
     "lift_table": "evaluation.lift",
     "ListConfig": "selection.monthly_list",
@@ -163,6 +170,7 @@ _HOME = {
     "shelf_scores": "campaign.policy_lift",
     "smoothed_ctr": "models.item_order",
     "split_at": "data.splits",
+    "usual_prices": "selection.planned_room",
     "value_of": "campaign.value_of",
 }
 

@@ -103,6 +103,23 @@ def test_a_benchmark_prints_one_object_and_keeps_only_full_runs(capsys, tmp_path
     assert json.loads((tmp_path / "sample.json").read_text())["quick"] is False
 
 
+def test_a_run_that_left_a_part_out_does_not_replace_one_that_measured_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(_harness, "RESULTS", tmp_path)
+    kept = tmp_path / "sample.json"
+    parts = {_harness.LEFT_OUT: "the browser, as streamlit is not installed"}
+    part = [_harness.at_least("a", 0.1, "share", 0.9)]
+    whole = [*part, _harness.at_least("b", 0.5, "share", 0.9)]
+    _harness.main("sample", lambda seed, quick: (part, parts), [])
+    assert len(json.loads(kept.read_text())["checks"]) == 1, "a part is more than nothing"
+    _harness.main("sample", lambda seed, quick: (whole, {}), [])
+    before = kept.read_text()
+    _harness.main("sample", lambda seed, quick: (part, parts), [])
+    assert kept.read_text() == before
+    assert "stays: it has what was left out here, the browser, as streamlit is not installed" in capsys.readouterr().err
+    _harness.main("sample", lambda seed, quick: (whole, {"newer": 1}), [])
+    assert json.loads(kept.read_text())["notes"] == {"newer": 1}
+
+
 def test_what_cannot_run_exits_with_1_or_2(capsys):
     with pytest.raises(SystemExit) as stopped:
         _harness.main("sample", lambda seed, quick: ([], {}), ["--unknown"])

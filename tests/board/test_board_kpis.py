@@ -156,6 +156,47 @@ def test_groups_and_filters_agree(cube: Cube, frames: dict[str, pd.DataFrame]) -
     assert products.expected_orders.sum() == 12
 
 
+def test_competitors_stand_beside_products_as_they_were_known_on_the_last_day(
+    frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    """Item 4 is told of twice, item 5 too long ago, item 6 after the last day; the shelf of room 3 asks 7."""
+    at = START + pd.to_timedelta([10.0, 30.0, 0.0, 59.0, 31.0 - 9 / 24], "D")
+    told = pd.DataFrame({"item_id": [4, 4, 5, 6, 7], "available_at": at})
+    told = told.assign(price=[9.0, 8.0, 5.0, 5.0, 14.0], rank=[3.0, 2.0, 1.0, 1.0, np.nan])
+    known = refreshed(write(frames | {"competitors": told}, tmp_path / "log"), utc_offset_hours=OFFSET)
+    table = product_table(known, Filter(end=date(2026, 2, 1), rooms=("3",))).set_index("item_id")
+    names = ["price", "competitor_price", "price_gap", "competitor_rank"]
+    assert table.loc["4", names].tolist() == pytest.approx([7.0, 8.0, -0.125, 2.0])
+    assert table.loc["7", names].tolist() == pytest.approx([7.0, 14.0, -0.5, np.nan], nan_ok=True)
+    assert table.loc[["5", "6"], names[1:]].isna().all(axis=None)
+    early = product_table(known, Filter(end=date(2026, 1, 29), rooms=("3",))).set_index("item_id")
+    assert early.competitor_price.dropna().to_dict() == {"4": 9.0, "5": 5.0}
+    assert product_table(known, Filter(rooms=("3",))).set_index("item_id").competitor_price["6"] == 5.0
+
+
+def test_without_a_third_party_nothing_is_told_of_competitors(cube: Cube) -> None:
+    assert product_table(cube)[["competitor_price", "price_gap", "competitor_rank"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"price": None}, "give a column price or rank of the competitor, or both"),
+        ({"available_at": None}, "columns .'available_at'. are missing"),
+        ({"price": -1.0}, "values below 0: {'price': 2}"),
+        ({"item_id": [4, 4], "price": [1.0, 2.0]}, "'item_id', 'available_at'"),
+    ],
+)
+def test_what_is_wrong_with_competitors_is_named(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    told = pd.DataFrame({"item_id": [4, 5], "available_at": START, "price": 9.0})
+    told = told.drop(columns=[name for name, value in change.items() if value is None])
+    told = told.assign(**{name: value for name, value in change.items() if value is not None})
+    with pytest.raises(SchemaError, match=said):
+        refreshed(write(frames | {"competitors": told}, tmp_path / "log"))
+
+
 def test_a_day_with_no_rooms_is_no_row_and_a_rate_of_nothing_is_a_gap(cube: Cube) -> None:
     none = kpi_table(cube, where=Filter(scenes=("no such scene",)))
     assert none.isna().all(axis=None)

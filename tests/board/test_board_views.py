@@ -10,7 +10,7 @@ import pytest
 from beautyrec.board.alerts import daily_counts
 from beautyrec.board.config import AlertConfig
 from beautyrec.board.cube import Cube, refreshed
-from beautyrec.board.kpis import KPIS, Filter, kpi_table, room_table, shown
+from beautyrec.board.kpis import KPIS, Filter, kpi_table, product_table, room_table, shown
 from beautyrec.board.limits import control_charts
 from beautyrec.board.stock import stock_table
 from beautyrec.board.views import TILES, TRENDS, columns, control, readable, tiles, tiles_html, trend
@@ -71,6 +71,11 @@ def test_tables_can_be_sorted_and_have_labels(cube: Cube) -> None:
     assert columns(table)["ctr"] == ("CTR", "percent")
     assert columns(table)["scene"] == ("Scene", None)
     assert all(label[0].isupper() for label, _ in columns(table).values())
+    products = columns(product_table(cube))
+    assert products["competitor_price"] == ("Competitor's price", "localized")
+    assert products["price_gap"][1] == "percent"
+    assert products["title"] == ("Title", None)
+    assert all(label[0].isupper() for label, _ in products.values())
 
 
 def test_stock_is_what_the_last_shelf_stated_less_what_was_sold_since(cube: Cube) -> None:

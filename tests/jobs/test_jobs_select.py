@@ -117,3 +117,22 @@ def test_without_slates_the_attention_is_even_and_that_is_said(folder: tuple[Pat
     selected = select_products(read_selection(place / "even.toml"), place / "unlogged", place / "even", console=said)
     assert "the same attention for every slot" in said.export_text()
     assert (selected.plan.table["attention"] == 1).all()
+
+
+def test_a_room_of_a_scene_is_planned_at_what_its_rooms_take_off(folder: tuple[Path, str]) -> None:
+    place, at = folder
+    log = EventLog.read(place / "log")
+    listed = log.engine.frame(log.items).set_index("item_id")
+    off = {}
+    for scene in ("", "flash_sale"):
+        given = TOML.format(at=at).replace("minutes = 20", f'minutes = 20\nscene = "{scene}"')
+        (place / "scene.toml").write_text(given)
+        plan = select_products(read_selection(place / "scene.toml"), place / "log", place / "scene").plan.table
+        items = listed.loc[plan["item_id"]]
+        off[scene] = float(np.nanmean(1 - plan["price"].to_numpy() / items["price"].to_numpy()))
+        np.testing.assert_allclose(plan["margin"], plan["price"].to_numpy() - items["cost"].to_numpy(), atol=1e-9)
+    assert off["flash_sale"] == pytest.approx(0.275, abs=0.03)
+    assert off[""] < off["flash_sale"]
+    (place / "scene.toml").write_text(given.replace("flash_sale", "gala"))
+    with pytest.raises(ConfigError, match="no room of scene 'gala'"):
+        select_products(read_selection(place / "scene.toml"), place / "log", place / "scene")

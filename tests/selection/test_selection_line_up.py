@@ -305,6 +305,48 @@ def test_what_the_goal_counts_is_what_is_chosen():
     assert plan.roi == pytest.approx(plan.expected_margin / 2)
 
 
+GOALS = {
+    "margin": (Goal(), lambda row: row["margin"]),
+    "GMV": (Goal(margin=0, revenue=1), lambda row: row["price"]),
+    "orders": (Goal(margin=0, orders=1), lambda row: 1.0),
+    "ROI": (Goal(commission=0.2, traffic_cost=30.0), lambda row: row["margin"] - 0.2 * row["price"]),
+}
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_each_goal_finds_the_best_of_all_line_ups_by_that_goal(name):
+    """Two slots, six products, every order of them tried; a product that brings a loss is not taken."""
+    table = products(6, seed=4, margin=[9.0, 8.0, 2.5, 4.0, 1.0, 3.0], price=[42.0, 20.0, 90.0, 6.0, 4.0, 12.0])
+    table = table.assign(ctr=0.2, cvr=[0.1, 0.1, 0.09, 0.15, 0.4, 0.2], stock=[30, 3, 30, 30, 30, 30])
+    table = table.assign(category=[str(n) for n in range(6)], brand=None)
+    goal, worth = GOALS[name]
+    attention = np.array([1.0, 0.6])
+
+    def value(order):
+        rows = [table.iloc[at] for at in order]
+        return sum(
+            worth(r) * sold(200 * a * r["ctr"] * r["cvr"], r["stock"]) for r, a in zip(rows, attention, strict=True)
+        )
+
+    can = [at for at in range(6) if table["margin"][at] - goal.commission * table["price"][at] >= 0]
+    best = max(itertools.permutations(can, 2), key=value)
+    plan = line_up(table, 200, LineUpConfig(products=2, goal=goal, gap=0.0), attention)
+    assert plan.table["item_id"].tolist() == list(best)
+    if name == "ROI":
+        assert plan.roi == pytest.approx(value(best) / 30.0)
+
+
+def test_no_two_goals_choose_alike():
+    table = products(6, seed=4, margin=[9.0, 8.0, 2.5, 4.0, 1.0, 3.0], price=[42.0, 20.0, 90.0, 6.0, 4.0, 12.0])
+    table = table.assign(ctr=0.2, cvr=[0.1, 0.1, 0.09, 0.15, 0.4, 0.2], stock=[30, 3, 30, 30, 30, 30])
+    attention = np.array([1.0, 0.6])
+    chosen = {
+        name: tuple(line_up(table, 200, LineUpConfig(products=2, goal=goal), attention).table["item_id"])
+        for name, (goal, _) in GOALS.items()
+    }
+    assert len(set(chosen.values())) == len(GOALS), chosen
+
+
 def test_what_is_pinned_stays_and_the_rest_goes_round_it():
     table, clock = products(200), Clock.even(12, 24)
     free = line_up(table, 5000, LineUpConfig(products=12, minutes=24, spacing=3), clock=clock)

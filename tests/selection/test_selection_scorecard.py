@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from beautyrec.data.log import EventLog
 from beautyrec.errors import ConfigError, FitError, SchemaError
 from beautyrec.selection.dimension_values import dimension_values
+from beautyrec.selection.monthly_list import ListConfig, monthly_list
 from beautyrec.selection.scorecard import DIMENSIONS, Dimension, Scorecard
 from beautyrec.selection.weights import Sales, fit_weights
 from beautyrec.simulate.world import World
@@ -161,3 +162,21 @@ def test_a_models_rates_take_the_place_of_smoothed_ones(log: EventLog) -> None:
     ids = log.engine.frame(log.items)["item_id"]
     table = dimension_values(log, at, pctcvr=dict.fromkeys(ids, 0.002))
     assert table["pctcvr"].eq(2.0).all()
+
+
+def test_several_currencies_are_named_wherever_prices_are_compared() -> None:
+    shelf = pd.DataFrame({"item_id": range(6), "category": "a", "brand": "x", "price": 9.0, "margin": 0.3})
+    mixed = shelf.assign(currency=["CNY"] * 4 + ["USD"] * 2)
+    with pytest.raises(SchemaError, match=r"scorecard: prices are in 2 currencies: CNY \(4\), USD \(2\)"):
+        Scorecard().score(mixed)
+    with pytest.raises(SchemaError, match="selection list: prices are in 2 currencies"):
+        monthly_list(Scorecard().score(shelf), mixed, ListConfig(size=2))
+    shown = pd.DataFrame({"event_id": [0], "event": "impression", "user_id": 7, "item_id": 1})
+    shown["ts"] = pd.Timestamp("2026-03-01", tz="UTC")
+    for items, said in ((mixed, "2 currencies"), (shelf.assign(currency="CNY"), "")):
+        log = EventLog.from_frames(shown, items.drop(columns="margin"))
+        if said:
+            with pytest.raises(SchemaError, match="catalogue: prices are in 2 currencies"):
+                dimension_values(log, pd.Timestamp("2026-03-02", tz="UTC"))
+        else:
+            assert set(dimension_values(log, pd.Timestamp("2026-03-02", tz="UTC"))["currency"]) == {"CNY"}

@@ -14,7 +14,7 @@ from beautyrec.board.config import BoardConfig, read_board_config
 from beautyrec.board.cube import OUTSIDE, Cube, refreshed
 from beautyrec.board.kpis import KPIS, Filter, kpi_table, product_table
 from beautyrec.board.limits import WATCHED, control_charts
-from beautyrec.board.views import TRENDS, columns, control, readable, tiles, tiles_html, trend
+from beautyrec.board.views import COMPETITOR, TRENDS, columns, control, readable, tiles, tiles_html, trend
 from beautyrec.errors import BeautyrecError, MissingExtraError
 
 _DAYS: Final = 30
@@ -150,6 +150,7 @@ def _drill_down(st: Any, cube: Cube, where: Filter) -> None:
         inner = Filter(inner.start, inner.end, inner.scenes, (str(rooms["room_id"][row]),))
     st.caption("Products of all these rooms" if row is None else f"Products of room {rooms['room_id'][row]}")
     products = product_table(cube, inner)
+    products = products.drop(columns=[name for name in COMPETITOR if products[name].isna().all()])
     st.dataframe(readable(products), height=320, column_config=_config(st, products), **_PLAIN)
 
 

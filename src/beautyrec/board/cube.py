@@ -1,8 +1,9 @@
-"""A log of any length as two small tables: counts of each room, and of each product in each room.
+"""A log of any length as small tables: counts of each room, and of each product in each room.
 
 The board reads these alone, so that a page over ten million events opens as fast as one over ten thousand. They lie in a
 folder beside the log and are made anew when a file of the log has come, gone or changed (name, size, time). Both are
-written whole or not at all: who opens the board meanwhile sees the old ones.
+written whole or not at all: who opens the board meanwhile sees the old ones. Beside them lies what a third party tells of
+competitors, where the log has it (:mod:`beautyrec.board.competitors`).
 
 Counts of different rooms may be added, as a viewer is counted in each room that they enter: ``viewers`` are pairs of a
 viewer and a room, as in :meth:`beautyrec.data.log.EventLog.describe`. Events without a room make one row a day, the room
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from beautyrec.board.competitors import COMPETITORS, NONE, checked
 from beautyrec.data import row_sql, schema
 from beautyrec.engine import Engine
 from beautyrec.errors import ConfigError, SchemaError, SourceError
@@ -32,8 +34,8 @@ UNKNOWN: Final = "unknown scene"
 PREDICTIONS: Final = "predictions"
 """An optional table of the log's folder: one row a room and product, what was expected before the room went on air."""
 
-VERSION: Final = 1
-"""Of the form of the two tables; another one lets them be made anew."""
+VERSION: Final = 2
+"""Of the form of the tables; another one lets them be made anew."""
 
 _DAY_US: Final = 86_400_000_000
 _ROOM_COSTS: Final = ("traffic_cost", "commission")
@@ -51,6 +53,7 @@ _OPTIONAL: Final = {
     "shelves": (schema.PRICE, schema.STOCK),
     PREDICTIONS: (),
 }
+_TABLES: Final = {"rooms": "day, room_id", "products": "room_id, item_id", COMPETITORS: "item_id, day"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Cube:
     """The two tables, on the disk.
 
     Args:
-        folder: holds ``rooms.parquet``, ``products.parquet`` and ``cube.json``.
+        folder: holds ``rooms.parquet``, ``products.parquet``, ``competitors.parquet`` and ``cube.json``.
         events: events that were counted.
         last_us: when the last of them happened, microseconds UTC.
         seconds: how long the counting took.
@@ -76,8 +79,13 @@ class Cube:
 
     @property
     def products(self) -> Path:
-        """One row a room and product: counts, money, stock, and what was expected."""
+        """One row a room and product: counts, money, price, stock, and what was expected."""
         return self.folder / "products.parquet"
+
+    @property
+    def competitors(self) -> Path:
+        """One row a product and day on which a third party told of a competitor's price or rank; none without such a table."""
+        return self.folder / "competitors.parquet"
 
 
 def cache_of(log: Path) -> Path:
@@ -89,8 +97,8 @@ def refreshed(log: str | Path, cache: str | Path | None = None, *, utc_offset_ho
     """The cube of a log as its files are now; counted again only if one of them has changed.
 
     Args:
-        log: folder with ``events.parquet`` and ``items.parquet``, each a file or a folder of files; ``rooms``, ``shelves``
-            and ``predictions`` if there are any.
+        log: folder with ``events.parquet`` and ``items.parquet``, each a file or a folder of files; ``rooms``, ``shelves``,
+            ``predictions`` and ``competitors`` if there are any.
         cache: folder of the cube; :func:`cache_of` the log if None.
         utc_offset_hours: hours by which the shop's clock is ahead of UTC; days begin at its midnight.
 
@@ -120,7 +128,7 @@ def refreshed(log: str | Path, cache: str | Path | None = None, *, utc_offset_ho
 def _files(log: Path) -> dict[str, list[Path]]:
     """The Parquet files of each table."""
     found = {}
-    for table in _NEEDED:
+    for table in (*_NEEDED, COMPETITORS):
         place = log / f"{table}.parquet"
         found[table] = sorted(p for p in place.rglob("*.parquet") if p.is_file()) if place.is_dir() else [place]
         found[table] = [path for path in found[table] if path.exists()]
@@ -144,21 +152,25 @@ def _kept(folder: Path, key: dict[str, Any]) -> Cube | None:
 
 
 def _count(files: dict[str, list[Path]], folder: Path, offset: float) -> tuple[int, int]:
-    """Counts the events and writes both tables; their number, and when the last one happened."""
+    """Counts the events and writes the tables; their number, and when the last one happened."""
     import duckdb
 
     con = Engine.duckdb().connection.con
     con.execute("SET TimeZone = 'UTC'")
     try:
-        for table, paths in files.items():
-            con.execute(f"CREATE TEMP VIEW {table}_raw AS {_source(con, table, paths)}")
-        con.execute(_EVENTS.format(offset=int(offset * 3_600_000_000), day_us=_DAY_US))
+        told = (
+            con.from_parquet([str(p) for p in files[COMPETITORS]], union_by_name=True) if files[COMPETITORS] else None
+        )
+        con.register("competitors_raw", NONE if told is None else checked(told.to_arrow_table()))
+        for table in _NEEDED:
+            con.execute(f"CREATE TEMP VIEW {table}_raw AS {_source(con, table, files[table])}")
+        con.execute((_EVENTS + _COMPETITORS).format(offset=int(offset * 3_600_000_000), day_us=_DAY_US))
         events, last = con.execute("SELECT count(*), max(us) FROM happened").fetchone()
         if not events:
             raise SourceError(f"'{files['events'][0].parent}': the log has no events; there is nothing to show.")
         for query in (_PAIRS, _RETURNS, _PRODUCTS, _ROOMS):
             con.execute(query.format(outside=row_sql.text(OUTSIDE), unknown=row_sql.text(UNKNOWN)))
-        for table, order in (("rooms", "day, room_id"), ("products", "room_id, item_id")):
+        for table, order in _TABLES.items():
             place = row_sql.text(str(folder / f"{table}.parquet"))
             con.execute(f"COPY (SELECT * FROM {table} ORDER BY {order}) TO {place} (FORMAT parquet, COMPRESSION zstd)")
     except duckdb.Error as error:
@@ -197,6 +209,14 @@ SELECT room_id::VARCHAR AS room_id, any_value(scene)::VARCHAR AS scene, any_valu
 FROM rooms_raw GROUP BY 1
 """
 """The events with their day on the shop's clock, and the rooms, whose day is that of their start."""
+
+_COMPETITORS: Final = """;
+CREATE TEMP TABLE competitors AS
+SELECT DATE '1970-01-01' + ((epoch_us(available_at) + {offset}) // {day_us})::INTEGER AS day, item_id, price, rank
+FROM competitors_raw
+QUALIFY row_number() OVER (PARTITION BY item_id, day ORDER BY available_at DESC) = 1
+"""
+"""The last row of each product and day, by the day from which it was known."""
 
 _PAIRS: Final = """
 CREATE TEMP TABLE met AS
@@ -248,7 +268,7 @@ SELECT DATE '1970-01-01' + d.day AS day, coalesce(s.room_id, {outside}) AS room_
        paid + CASE WHEN units_unpriced > 0 THEN units_unpriced * coalesce(h.price, i.price, 0) ELSE 0 END AS gmv,
        CASE WHEN coalesce(h.price, i.price) IS NULL THEN units_unpriced ELSE 0 END AS units_without_price,
        CASE WHEN i.cost IS NOT NULL THEN gmv - units * i.cost END AS margin,
-       h.stock, f.orders AS expected_orders, f.sales AS expected_sales
+       coalesce(h.price, i.price) AS price, h.stock, f.orders AS expected_orders, f.sales AS expected_sales
 FROM sold s JOIN room_days d ON s.room_id IS NOT DISTINCT FROM d.room_id AND s.own_day IS NOT DISTINCT FROM d.own_day
 LEFT JOIN (SELECT item_id::VARCHAR AS item_id, any_value(title)::VARCHAR AS title, any_value(category)::VARCHAR AS category,
                   any_value(price)::DOUBLE AS price, any_value(cost)::DOUBLE AS cost

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from beautyrec.board.competitors import HOLDS_DAYS
 from beautyrec.board.cube import Cube
 from beautyrec.data import row_sql
 from beautyrec.engine import Engine
@@ -178,18 +179,32 @@ def product_table(cube: Cube, where: Filter = Filter(), top: int = 50) -> pd.Dat
     """The products of the rooms that pass ``where``, the best sellers first.
 
     Returns:
-        ``item_id, title, category, impressions, clicks, orders, ctr, cvr, gmv, margin, expected_orders, expected_sales``.
+        ``item_id, title, category, impressions, clicks, orders, ctr, cvr, gmv, margin, expected_orders, expected_sales``,
+        the last ``price`` on a shelf (else of the catalogue), and where a third party told of competitors in the 30 days to
+        the last day looked at: ``competitor_price``, ``price_gap`` (price / competitor's - 1), ``competitor_rank``.
     """
     condition, values = where.sql()
     query = f"""
         SELECT item_id, any_value(title) AS title, any_value(category) AS category, sum(impressions) AS impressions,
                sum(clicks) AS clicks, sum(orders) AS orders, {_rate("clicks", "impressions")} AS ctr,
                {_rate("orders", "clicks")} AS cvr, sum(gmv) AS gmv, sum(margin) AS margin,
-               sum(expected_orders) AS expected_orders, sum(expected_sales) AS expected_sales
+               sum(expected_orders) AS expected_orders, sum(expected_sales) AS expected_sales,
+               arg_max(price, (day, room_id)) AS price, any_value(competitor_price) AS competitor_price,
+               arg_max(price, (day, room_id)) / nullif(any_value(competitor_price), 0) - 1 AS price_gap,
+               any_value(competitor_rank) AS competitor_rank
         FROM {_at(cube.products)} SEMI JOIN
              (SELECT day, room_id FROM {_at(cube.rooms)} WHERE {condition}) USING (day, room_id)
+             LEFT JOIN ({_competitors(cube, where.end)}) USING (item_id)
         GROUP BY item_id ORDER BY gmv DESC, orders DESC, item_id LIMIT {int(top)}"""
     return rows_of(query, values)
+
+
+def _competitors(cube: Cube, end: date | None) -> str:
+    """SQL of what was known of each product's competitor on a day, the last one of the log if None."""
+    last = f"(SELECT max(day) FROM {_at(cube.rooms)})" if end is None else f"DATE '{end}'"
+    return f"""
+        SELECT item_id, arg_max(price, day) AS competitor_price, arg_max(rank, day) AS competitor_rank
+        FROM {_at(cube.competitors)} WHERE day <= {last} AND day > {last} - {HOLDS_DAYS} GROUP BY item_id"""
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -179,7 +179,9 @@ def columns(table: pd.DataFrame) -> dict[str, tuple[str, str | None]]:
         if name in KPIS:
             found[name] = (KPIS[name].label, _FORMATS.get(KPIS[name].unit, "localized"))
         else:
-            found[name] = (_LABELS.get(name, name), "localized" if name.startswith("expected") else None)
+            number = name not in _WORDS and name in _LABELS
+            style = ("percent" if name in _PERCENT else "localized") if number else None
+            found[name] = (_LABELS.get(name, name), style)
     return found
 
 
@@ -204,4 +206,13 @@ _LABELS: Final = {
     "category": "Category",
     "expected_orders": "Orders predicted",
     "expected_sales": "GMV predicted",
+    "price": "Price",
+    "competitor_price": "Competitor's price",
+    "price_gap": "Price against it",
+    "competitor_rank": "Rank there",
 }
+_WORDS: Final = ("day", "scene", "room_id", "host", "item_id", "title", "category")
+_PERCENT: Final = ("price_gap",)
+
+COMPETITOR: Final = ("competitor_price", "price_gap", "competitor_rank")
+"""Columns of products that are shown where a third party tells of them."""

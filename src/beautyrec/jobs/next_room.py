@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from beautyrec.jobs.lift import Knowledge
 from beautyrec.jobs.shop import Shop
 from beautyrec.models.funnel import Funnel, FunnelModel
 from beautyrec.selection.line_up import LineUp, line_up
+from beautyrec.selection.planned_room import usual_prices, with_planned
 from beautyrec.selection.worth import capped_orders
 from beautyrec.simulate.demand import RoomPlan
 
@@ -50,14 +51,16 @@ def plan_next_room(shop: Shop, config: JobConfig, *, seed: int) -> NextRoom:
     model = Funnel().fit(knowledge.rows, features=knowledge.features, seed=seed)
     room = _last_room(shop)
     starts_at = end + pd.Timedelta(hours=HOUR)
-    candidates = _stocked(shop).merge(_expectations(shop, model, room, starts_at, seed), on=schema.ITEM_ID)
-    viewers = _viewers(shop, str(room[schema.SCENE]))
+    scene = str(room[schema.SCENE])
+    stocked = _stocked(shop, usual_prices(shop.log, starts_at, scene))
+    planned, room_id = with_planned(shop.log, scene, starts_at, stocked, host=str(room[schema.HOST]))
+    keys = stocked[[schema.ITEM_ID]].assign(**{schema.ROOM_ID: room_id, AS_OF: starts_at})
+    candidates = stocked.merge(_expectations(replace(shop, log=planned), model, keys, seed), on=schema.ITEM_ID)
+    viewers = _viewers(shop, scene)
     slate, products = shop.world.config.slate_size, config.line_up.products
     plan = line_up(candidates, viewers * slate / products, config.line_up)
-    true = _true_margin(
-        shop, plan, RoomPlan(str(room[schema.SCENE]), starts_at, discount=0.0), viewers * slate / products
-    )
-    return NextRoom(str(room[schema.SCENE]), starts_at, viewers, plan, true)
+    true = _true_margin(shop, plan, RoomPlan(scene, starts_at), viewers * slate / products)
+    return NextRoom(scene, starts_at, viewers, plan, true)
 
 
 def _last_room(shop: Shop) -> pd.Series[Any]:
@@ -65,35 +68,33 @@ def _last_room(shop: Shop) -> pd.Series[Any]:
     return rooms.iloc[-1]
 
 
-def _stocked(shop: Shop) -> pd.DataFrame:
-    """Products as they last lay on a shelf: price at list, cost, and the stock they had then."""
+def _stocked(shop: Shop, prices: pd.DataFrame) -> pd.DataFrame:
+    """Products that have lain on a shelf: the price to be expected, the margin that it leaves, the stock they had last."""
     frame = shop.log.engine.frame
     starts = frame(shop.log.rooms)[[schema.ROOM_ID, schema.STARTS_AT]]
     shelves = frame(shop.log.shelves).merge(starts, on=schema.ROOM_ID).sort_values(schema.STARTS_AT, kind="stable")
     latest = shelves.drop_duplicates(schema.ITEM_ID, keep="last")[[schema.ITEM_ID, schema.STOCK]]
-    items = frame(shop.log.items)[
-        [schema.ITEM_ID, schema.TITLE, schema.BRAND, schema.CATEGORY, schema.PRICE, schema.COST]
-    ]
-    table = latest.merge(items, on=schema.ITEM_ID).sort_values(schema.ITEM_ID, ignore_index=True)
+    items = frame(shop.log.items)[[schema.ITEM_ID, schema.TITLE, schema.BRAND, schema.CATEGORY, schema.COST]]
+    table = latest.merge(items, on=schema.ITEM_ID).merge(prices[[schema.ITEM_ID, schema.PRICE]], on=schema.ITEM_ID)
+    table = table.sort_values(schema.ITEM_ID, ignore_index=True)
     return table.assign(margin=table[schema.PRICE] - table[schema.COST])
 
 
-def _expectations(
-    shop: Shop, model: FunnelModel, room: pd.Series[Any], starts_at: pd.Timestamp, seed: int
-) -> pd.DataFrame:
-    """Each product's chance of a click, and of an order after it, averaged over viewers and positions."""
-    items = shop.log.engine.frame(shop.log.shelves.select(schema.ITEM_ID).distinct().order_by(schema.ITEM_ID))
+def _expectations(shop: Shop, model: FunnelModel, products: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Each product's chance of a click, and of an order after it, averaged over viewers and positions.
+
+    Args:
+        shop: with the planned room in its log.
+        model: of click and order.
+        products: ``item_id, room_id, as_of``.
+        seed: of the viewers.
+    """
     who = np.unique(shop.slates.user_id)
     who = np.sort(np.random.default_rng(seed).choice(who, min(VIEWERS, len(who)), replace=False))
-    item, viewer = np.repeat(np.arange(len(items)), len(who)), np.tile(np.arange(len(who)), len(items))
-    keys = pd.DataFrame(
-        {
-            schema.USER_ID: who[viewer],
-            schema.ITEM_ID: items[schema.ITEM_ID].to_numpy()[item],
-            schema.ROOM_ID: room[schema.ROOM_ID],
-            schema.POSITION: 1 + viewer % shop.world.config.slate_size,
-            AS_OF: starts_at,
-        }
+    item, viewer = np.repeat(np.arange(len(products)), len(who)), np.tile(np.arange(len(who)), len(products))
+    keys = products.iloc[item].reset_index(drop=True)
+    keys = keys.assign(
+        **{schema.USER_ID: who[viewer], schema.POSITION: 1 + viewer % shop.world.config.slate_size},
     )
     rows = shop.features.compute(shop.log, keys).astype(np.float32)
     predicted = model.predict(rows).assign(**{schema.ITEM_ID: keys[schema.ITEM_ID]})
@@ -110,7 +111,7 @@ def _viewers(shop: Shop, scene: str) -> float:
 
 
 def _true_margin(shop: Shop, plan: LineUp, room: RoomPlan, exposures: float) -> float:
-    """Expected margin of the line-up in the simulated world, orders held to stock, at list prices."""
+    """Expected margin of the line-up in the simulated world, orders held to stock, at the scene's discount."""
     demand = shop.world.expected_demand(room, pd.Index(plan.table[schema.ITEM_ID]))
     table = plan.table.merge(demand[[schema.ITEM_ID, schema.ORDER]], on=schema.ITEM_ID)
     orders = capped_orders(exposures * table["attention"] * table[schema.ORDER], table[schema.STOCK])

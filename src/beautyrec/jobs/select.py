@@ -17,6 +17,7 @@ from beautyrec.jobs.steps import Steps
 from beautyrec.selection.dimension_values import dimension_values
 from beautyrec.selection.line_up import LineUp, LineUpConfig, line_up
 from beautyrec.selection.monthly_list import ListConfig, MonthlyList, monthly_list
+from beautyrec.selection.planned_room import at_prices, usual_prices
 from beautyrec.selection.run_of_show import RunOfShow, run_of_show
 from beautyrec.selection.scorecard import Scorecard
 from beautyrec.selection.script import Script
@@ -37,6 +38,9 @@ class RoomConfig:
     """How long it lasts."""
     audience: float = 1000.0
     """Viewers expected to see a product of attention 1."""
+    scene: str = ""
+    """Its kind: products cost their list price less what rooms of the kind took off in the 30 days before. Where it is empty,
+    what they cost on the last shelf that they lay on."""
     attention: tuple[float, ...] = ()
     """Attention of one product after the other, repeated until the room ends. Where it is empty: that of the positions of
     a slate, learnt from the log's clicks; 1 everywhere where the log has no slates or not the chances they were drawn by."""
@@ -120,6 +124,8 @@ def select_products(config: SelectionConfig, log: Path, out: Path, *, console: C
     with steps.step("what was known of each product"):
         events = EventLog.read(log)
         products = dimension_values(events, config.room.at())
+        if config.room.scene:
+            products = at_prices(products, usual_prices(events, config.room.at(), config.room.scene))
     with steps.step("scorecard and the month's list"):
         scores = Scorecard(config.weights or None).score(products)
         listed = monthly_list(scores, products, config.list, last)

@@ -54,7 +54,7 @@ def reasons(candidates: pd.DataFrame) -> pd.Series:
     _check_ids(candidates["item_id"])
     rows = candidates[list(NUMBERS)].apply(lambda column: _numbers(candidates, str(column.name)))
     _check_bounds(rows.assign(item_id=candidates["item_id"]))
-    _check_currency(candidates)
+    check_currency(candidates, "line-up")
     found = {f"without a {column}": rows[column].isna().to_numpy() for column in NUMBERS}
     found["out of stock"] = (rows["stock"] < 1).to_numpy()
     found["sold at a loss"] = (rows["margin"] < 0).to_numpy()
@@ -80,15 +80,16 @@ def _check_ids(ids: pd.Series) -> None:
         )
 
 
-def _check_currency(candidates: pd.DataFrame) -> None:
-    if "currency" not in candidates:
+def check_currency(products: pd.DataFrame, who: str) -> None:
+    """Raises `SchemaError` where a column ``currency`` says that prices are in several; says which and how many."""
+    if "currency" not in products:
         return
-    counts = candidates["currency"].value_counts()
+    counts = products["currency"].value_counts()
     if len(counts) > 1:
         shown = ", ".join(f"{name} ({count})" for name, count in counts.head(5).items())
         raise SchemaError(
-            f"line-up: prices are in {len(counts)} currencies: {shown}. Money of different currencies "
-            "cannot be added: convert prices and margins to one, and state it."
+            f"{who}: prices are in {len(counts)} currencies: {shown}. Money of different currencies can be neither compared nor "
+            "added: convert prices and costs to one, and state it."
         )
 
 

@@ -34,8 +34,11 @@ from beautyrec.features.items import (
 )
 from beautyrec.features.prices import Margin
 from beautyrec.features.shelf import StockCover
+from beautyrec.selection.candidates import check_currency
 
 _DAYS = 30
+CURRENCY = "currency"
+"""A column that a catalogue may have; where it says several currencies nothing can be compared."""
 
 
 def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object, float] | None = None) -> pd.DataFrame:
@@ -51,10 +54,15 @@ def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object,
     Returns:
         ``item_id, title, brand, category, price, stock``; the dimensions ``heat, trend, margin, feedback, return_rate,
         price_position, stock_cover, novelty, pctcvr``; ``ctr`` and ``cvr``, which make up the last; the evidence
-        ``impressions, ratings``.
+        ``impressions, ratings``; and ``currency`` where the catalogue has such a column.
+
+    Raises:
+        SchemaError: the catalogue's prices are in several currencies.
     """
     frame = log.engine.frame
-    items = frame(log.items.select(ITEM_ID, TITLE, BRAND, CATEGORY, PRICE).order_by(ITEM_ID))
+    money = [name for name in (CURRENCY,) if name in log.items.columns]
+    items = frame(log.items.select(ITEM_ID, TITLE, BRAND, CATEGORY, PRICE, *money).order_by(ITEM_ID))
+    check_currency(items, "catalogue")
     table = items.merge(_last_shelves(log, as_of), on=ITEM_ID, how="left", suffixes=("", "_shelf"))
     keys = table[[ITEM_ID, ROOM_ID]].assign(**{AS_OF: as_of})
     builders = (
@@ -80,7 +88,7 @@ def dimension_values(log: EventLog, as_of: pd.Timestamp, pctcvr: Mapping[object,
     rate = smoothed if pctcvr is None else table[ITEM_ID].map(pctcvr).astype(np.float64)
     return pd.DataFrame(
         {
-            **{name: table[name] for name in (ITEM_ID, TITLE, BRAND, CATEGORY)},
+            **{name: table[name] for name in (ITEM_ID, TITLE, BRAND, CATEGORY, *money)},
             PRICE: table[f"{PRICE}_shelf"].fillna(table[PRICE]),
             STOCK: table[STOCK].astype(np.float64),
             "heat": found[f"item_heat_{_DAYS}d"],

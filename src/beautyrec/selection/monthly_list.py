@@ -12,6 +12,7 @@ import pandas as pd
 
 from beautyrec.errors import ConfigError, InfeasibleError
 from beautyrec.files import atomic_file
+from beautyrec.selection.candidates import check_currency
 from beautyrec.selection.limits import (
     Limit,
     Places,
@@ -114,6 +115,7 @@ def monthly_list(
 
     Raises:
         ConfigError: the two are not of the same products, or a column that the config needs is missing.
+        SchemaError: prices are in several currencies (column ``currency``).
         InfeasibleError: not all quotas can hold: says which clash and the smallest relaxation.
         MissingExtraError: ``scipy`` is not installed.
 
@@ -146,6 +148,7 @@ def _rows(scores: Scores, products: pd.DataFrame, config: ListConfig) -> pd.Data
             f"selection list: {len(products)} products for {len(scores.item_id)} scores; columns missing: {missing}. Give "
             "the products that were scored, each once."
         )
+    check_currency(products, "selection list")
     rows = products.set_index("item_id").loc[scores.item_id].reset_index()
     rows = rows.assign(total=scores.total.to_numpy())
     if "title" not in rows:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from beautyrec.errors import ConfigError, SchemaError
+from beautyrec.selection.candidates import check_currency
 from beautyrec.types import FloatArray
 
 _CLIP = 3.0
@@ -139,9 +140,11 @@ class Scorecard:
                 left out.
 
         Raises:
-            SchemaError: there are no products, a column is missing or not of numbers, an id is there twice.
+            SchemaError: there are no products, a column is missing or not of numbers, an id is there twice, or prices are in
+                several currencies (column ``currency``).
         """
         used = self._used(products)
+        check_currency(products, "scorecard")
         table = products.reset_index(drop=True)
         standard = pd.DataFrame({dimension.name: _standard(table, dimension) for dimension in used})
         equal = 1.0 / len(used)

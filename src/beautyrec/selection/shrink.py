@@ -9,7 +9,8 @@ import numpy as np
 from beautyrec.errors import FitError, MissingExtraError
 from beautyrec.types import FloatArray
 
-_GRID = np.geomspace(0.05, 5000.0, 400)
+_GRID = np.geomspace(0.05, 5000.0, 401)
+_COARSE = 20
 _STEPS = 50
 
 
@@ -70,10 +71,6 @@ def fit_shrinkage(
         >>> round(found.slope, 1), round(found.tilt, 1), round(found.sureness)
         (0.6, -0.2, 4)
     """
-    try:
-        from scipy.special import gammaln
-    except ImportError:
-        raise MissingExtraError("scipy", "select") from None
     some = (expected > 0) & (shown > 0) & (worth > 0)
     if not some.any() or not observed[some].sum() > 0:
         raise FitError(
@@ -87,12 +84,37 @@ def fit_shrinkage(
     fitted = mean * np.exp((logs - middle) @ np.array([slope, tilt]))
     level = count.sum() / fitted.sum()
     fitted = fitted * level
-    fits = [
-        (gammaln(count + k) - gammaln(k) + k * np.log(k / (k + fitted)) + count * np.log(fitted / (k + fitted))).sum()
-        for k in _GRID
-    ]
-    sureness = float(_GRID[int(np.argmax(fits))])
-    return Shrinkage(float(level), 1 + slope, tilt, (float(middle[0]), float(middle[1])), sureness)
+    return Shrinkage(float(level), 1 + slope, tilt, (float(middle[0]), float(middle[1])), likely_shape(count, fitted))
+
+
+def likely_shape(count: FloatArray, mean: FloatArray) -> float:
+    """The most likely shape of the gamma distribution of true over predicted means, 0.05 to 5000.
+
+    Counts are negative binomial then (Cameron and Trivedi 2013, ch. 3). The more, the closer counts follow their means.
+
+    Args:
+        count: [n] what happened.
+        mean: [n] what was predicted; rows of 0 are left out.
+
+    Raises:
+        MissingExtraError: ``scipy`` is not installed.
+    """
+    try:
+        from scipy.special import gammaln
+    except ImportError:
+        raise MissingExtraError("scipy", "select") from None
+    some = mean > 0
+    c, m = count[some], mean[some]
+
+    def best(grid: FloatArray) -> int:
+        k = grid[:, None]
+        likely = gammaln(c + k) - gammaln(k) + k * np.log(k / (k + m)) + c * np.log(m / (k + m))
+        return int(np.argmax(likely.sum(axis=1)))
+
+    coarse = _GRID[::_COARSE]
+    at = best(coarse) * _COARSE
+    near = _GRID[max(0, at - _COARSE) : at + _COARSE + 1]
+    return float(near[best(near)])
 
 
 def _log(values: FloatArray) -> FloatArray:
