@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import beautyrec
@@ -72,6 +73,17 @@ class MonthTracker:
     def campaign_run(self) -> str:
         """The id of the campaign's run, after :meth:`sync`."""
         return self._runs.get("campaign", "")
+
+    def attach(self, path: str | Path) -> None:
+        """Put a file beside the campaign's run, after :meth:`sync`; nothing where it has no run.
+
+        Raises:
+            MissingExtraError: ``mlflow`` is not installed.
+            SourceError: the store cannot be used.
+        """
+        if self.campaign_run:
+            with mlflow_client(self.store.uri) as client:
+                client.log_artifact(self.campaign_run, str(path))
 
     def _open(self, client: Any, campaign: Campaign) -> None:
         """Find what is there already, by tags."""
