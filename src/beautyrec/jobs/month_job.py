@@ -152,9 +152,11 @@ class MonthJob:
             console.print(f"[bold]report:[/] {files[-1]}", highlight=False)
         except MissingExtraError as error:
             console.print(f"[yellow]no report:[/] {error}", highlight=False)
-        if not behind:
-            for path in files:
+        try:
+            for path in [] if behind else files:
                 self.tracker.attach(path)
+        except SourceError as error:
+            console.print(f"[yellow]not beside the campaign's run:[/] {error}", highlight=False)
         return summary
 
     def track(self, campaign: Campaign) -> str:
@@ -174,7 +176,7 @@ class MonthJob:
         words = f"{head}  {told['seconds']:6.1f} s  {told['note']}"
         self.steps.console.print(words, highlight=False)
         if told.get("review") and day < campaign.calendar.confirmation[0]:
-            for one in campaign.round_reviews()[-1].decisions:
+            for one in campaign.round_reviews()[int(told["round"]) - 1].decisions:
                 self.steps.console.print(
                     f"    [bold]{one.what}[/] {one.subject}: {'; '.join(one.reasons)}", highlight=False
                 )
