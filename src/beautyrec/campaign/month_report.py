@@ -260,7 +260,7 @@ def _truth(truth: Mapping[str, Any]) -> Section:
         for one in truth["aims"]
     ]
     said = percent(truth["sales_deviation"]["legacy"])
-    heads = {"aim": "<aim", "wanted": "wanted", "found": "found", "reached": "<reached"}
+    heads = {"aim": "<aim", "wanted": "wanted", "found": "found", "reached": "<"}
     caption = (
         f"Aims. Predicted sales against true ones, by week and category; those of the legacy scorecard miss by {said}"
     )
