@@ -118,7 +118,7 @@ def _confirmation(campaign: Campaign) -> Section | None:
             "before": percent(row["before_estimate"], sign=True),
             "after": _lift(row),
             "luck": percent(row["luck"], sign=True),
-            "p": number(row["p_adjusted"]),
+            "p": "< 0.0001" if row["p_adjusted"] < 1e-4 else number(row["p_adjusted"]),
             "verdict": row["verdict"],
             "decision": f"{one.what}: {'; '.join(one.reasons)}",
         }

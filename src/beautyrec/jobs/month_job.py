@@ -233,8 +233,9 @@ def show(summary: Mapping[str, Any], campaign: Campaign, console: Console) -> No
             "-" if row["estimate"] is None else f"{row['estimate']:+.1%} [{row['ci_low']:+.1%}, {row['ci_high']:+.1%}]"
         )
         before = "-" if row["before_estimate"] is None else f"{row['before_estimate']:+.1%}"
+        p = "< 0.0001" if row["p_adjusted"] < 1e-4 else f"{row['p_adjusted']:.4f}"
         luck = "-" if row["luck"] is None else f"{row['luck']:+.1%}"
-        table.add_row(str(row["number"]), row["family"], before, lift, luck, f"{row['p_adjusted']:.4f}", one.what)
+        table.add_row(str(row["number"]), row["family"], before, lift, luck, p, one.what)
     console.print(table)
     if summary.get("truth"):
         show_truth(summary["truth"], console)
