@@ -87,9 +87,10 @@ def confirm(
 def _reasons(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row["luck"] is None:
         return tuple(row["stopped"])
-    lift = f"lift {row['estimate']:+.1%} [{row['ci_low']:+.1%}, {row['ci_high']:+.1%}] on fresh days, p = {row['p_adjusted']:.4f}"
-    share = f"{row['luck']:+.1%} [{row['luck_low']:+.1%}, {row['luck_high']:+.1%}]"
-    luck = f"before it was {row['before_estimate']:+.1%}: {share} of it was luck"
+    p = "p < 0.0001" if row["p_adjusted"] < 1e-4 else f"p = {row['p_adjusted']:.4f}"
+    lift = f"lift {row['estimate']:+.1%} [{row['ci_low']:+.1%}, {row['ci_high']:+.1%}] on fresh days, {p}"
+    less = f"{row['luck']:+.1%} [{row['luck_low']:+.1%}, {row['luck_high']:+.1%}]"
+    luck = f"luck, what was found before ({row['before_estimate']:+.1%}) less this, {less}"
     return (lift, luck, *row["stopped"])
 
 

@@ -87,6 +87,7 @@ class KnownDays:
         shelves, knowledge, scores = self.keep
         self._held, self._shelf = Shelf(2), Shelf(shelves)
         self._labels, self._taken, self.scores = Shelf(knowledge), Shelf(knowledge), Shelf(scores)
+        self.models = Shelf(2)
 
     @cached_property
     def features(self) -> FeatureSet:
