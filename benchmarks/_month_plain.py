@@ -30,8 +30,7 @@ from beautyrec.errors import BeautyrecError
 from beautyrec.evaluation.lift import lift_table
 from beautyrec.evaluation.metrics import METRICS
 from beautyrec.evaluation.off_policy import DR
-from beautyrec.models.funnel import FunnelModel
-from beautyrec.models.funnel_base import FunnelLearner
+from beautyrec.models.funnel_base import FunnelLearner, FunnelModel
 from beautyrec.types import FloatArray
 
 TEST_SHARE = 0.3

@@ -84,13 +84,13 @@ class KnownDays:
     learn_days: int = 30
     seed: int = 0
     reward: Reward | None = None
-    keep: tuple[int, int, int] = (8 + AHEAD, 8, 24)
+    keep: tuple[int, int, int] = (8, 8, 24)
     _rows: pd.DataFrame | None = field(default=None, init=False, repr=False)
     _rows_end: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         shelves, knowledge, scores = self.keep
-        self._held, self._shelf = Shelf(2), Shelf(shelves)
+        self._held, self._shelf = Shelf(2), Shelf(shelves + AHEAD)
         self._labels, self._taken, self.scores = Shelf(knowledge), Shelf(knowledge), Shelf(scores)
 
     @cached_property
