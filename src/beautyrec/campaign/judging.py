@@ -24,7 +24,7 @@ from beautyrec.evaluation.evidence import Outcomes, SlateEvidence
 from beautyrec.evaluation.lift import lift_table
 from beautyrec.evaluation.metrics import METRICS
 from beautyrec.evaluation.off_policy import DR
-from beautyrec.models.funnel_base import FunnelLearner
+from beautyrec.models.funnel_base import FunnelLearner, FunnelModel
 from beautyrec.policies.base import Policy
 from beautyrec.policies.exploring import Exploring
 from beautyrec.policies.softmax import Softmax
@@ -112,11 +112,13 @@ class Judge:
         known: the log, day by day.
         families: what a candidate's parameters mean.
         seed: of all fits: candidates differ by what they are and not by their luck.
+        refit_days: a model is fitted on the first day after the warm-up and every so many days after it.
     """
 
     known: KnownDays
     families: Mapping[str, SearchedFamily]
     seed: int
+    refit_days: int = 1
 
     def judge(
         self,
@@ -156,36 +158,45 @@ class Judge:
         by_scene = self._by_scene(evidence, held, metric) if scenes else pd.DataFrame()
         return Judged(table[table["estimator"] == ESTIMATOR], by_scene, _metrics(told, held, drawn), tuple(told))
 
+    def fitted_on(self, day: int) -> int:
+        """The day whose morning a model that is judged on ``day`` was fitted on."""
+        return day - max(0, day - self.known.calendar.config.warm_up_days) % self.refit_days
+
     def _scores(self, candidate: Candidate, slates: Slates, day: int) -> tuple[FloatArray, dict[str, float]]:
         """[B, C] scores on the shelves of ``day`` by a model that knows what came before, and what that cost."""
         key = (candidate.key, day, len(slates))
-        scores, numbers = self.known.scores.get(key, lambda: self._fit(candidate, slates, day))
+        scores, numbers = self.known.scores.get(key, lambda: self._score(candidate, slates, day))
         return scores.astype(np.float64), numbers
 
-    def _fit(self, candidate: Candidate, slates: Slates, day: int) -> tuple[Any, dict[str, float]]:
-        learner = self.families[candidate.family].learner(candidate.family, candidate.model)
-        numbers: dict[str, float] = {}
-        if isinstance(learner, FunnelLearner):
-            rows, shelf = self.known.rows_before(day), self.known.shelf(slates, day)
+    def _score(self, candidate: Candidate, slates: Slates, day: int) -> tuple[Any, dict[str, float]]:
+        fit_day = self.fitted_on(day)
+        model, seconds = self.known.models.get((candidate.key, fit_day), lambda: self._fit(candidate, fit_day))
+        numbers = {"fit_seconds": seconds}
+        if isinstance(model, FunnelModel):
+            shelf, shown = self.known.shelf(slates, day), self.known.rows_of(day)
             start = time.perf_counter()
-            model = learner.fit(rows, features=self.known.features.names, seed=self.seed)
-            fitted = time.perf_counter()
             scores = funnel_scores(model, shelf)
-            scored = time.perf_counter()
-            shown = self.known.rows_of(day)
-            numbers = {
-                "predicted_clicks": float(model.predict(shown)["ctr"].sum()),
-                "clicks": float(shown[CLICKED].sum()),
-            }
+            numbers["ms_per_request"] = 1000 * (time.perf_counter() - start) / len(slates)
+            numbers["predicted_clicks"] = float(model.predict(shown)["ctr"].sum())
+            numbers["clicks"] = float(shown[CLICKED].sum())
+        else:
+            start = time.perf_counter()
+            scores = shelf_scores(model, slates)
+            numbers["ms_per_request"] = 1000 * (time.perf_counter() - start) / len(slates)
+        return scores.astype(np.float32), numbers
+
+    def _fit(self, candidate: Candidate, day: int) -> tuple[Any, float]:
+        """The model as it is fitted before ``day``, and the seconds that took."""
+        learner = self.families[candidate.family].learner(candidate.family, candidate.model)
+        if isinstance(learner, FunnelLearner):
+            rows = self.known.rows_before(day)
+            start = time.perf_counter()
+            model: Any = learner.fit(rows, features=self.known.features.names, seed=self.seed)
         else:
             train = self.known.interactions(day)
             start = time.perf_counter()
-            recommender = learner.fit(train, seed=self.seed)
-            fitted = time.perf_counter()
-            scores = shelf_scores(recommender, slates)
-            scored = time.perf_counter()
-        took = {"fit_seconds": fitted - start, "ms_per_request": 1000 * (scored - fitted) / len(slates)}
-        return scores.astype(np.float32), {**numbers, **took}
+            model = learner.fit(train, seed=self.seed)
+        return model, time.perf_counter() - start
 
     def _by_scene(self, evidence: SlateEvidence, held: HeldRooms, metric: str) -> pd.DataFrame:
         scene = self.known.scenes(held.slates)  # requests are in the order of time, so days follow each other

@@ -127,7 +127,7 @@ class Campaign:
         spec = self.spec
         reward = margin(spec.aim.commission) if spec.money else None
         known = KnownDays(self.log, self.calendar, spec.weights, spec.learn_days, spec.seed, reward)
-        return Judge(known, spec.families, spec.seed)
+        return Judge(known, spec.families, spec.seed, spec.aim.refit_days)
 
     @cached_property
     def slots(self) -> Slots:

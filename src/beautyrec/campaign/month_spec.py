@@ -59,6 +59,9 @@ class AimConfig:
     """Of each lift: ``lower`` end of its interval, or ``estimate``."""
     window_days: int = 6
     """A trial of day t is judged on so many days up to t, each by a model that knows what came before that day."""
+    refit_days: int = 1
+    """A model is fitted anew on the first judged day and every so many days after it, on what was known before that day, and
+    judged on the days up to the next fit: 1 as a shop that retrains every night, 3 for about a third of the fits."""
     commission: float = 0.0
     """Share of revenue that platform and host keep, for objectives of margin."""
 
@@ -160,10 +163,19 @@ class MonthSpec:
         if {"revenue_per_viewer", "revenue_per_impression"} & set(self.aim.objectives) and self.money:
             raise ConfigError("[aim] revenue and margin cannot be aimed at at once. Leave one out.")
         if (
-            min(self.budget.trials_per_day, self.budget.batch, self.aim.window_days, self.workers, self.gate.finalists)
+            min(
+                self.budget.trials_per_day,
+                self.budget.batch,
+                self.aim.window_days,
+                self.aim.refit_days,
+                self.workers,
+                self.gate.finalists,
+            )
             < 1
         ):
-            raise ConfigError("[month] trials_per_day, batch, window_days, workers and finalists are at least 1 each.")
+            raise ConfigError(
+                "[month] trials_per_day, batch, window_days, refit_days, workers and finalists are at least 1 each."
+            )
         self.sampler.sampler()
         for name, family in self.searched().items():
             self.families[name].learner(name, _model_only(family.defaults))
