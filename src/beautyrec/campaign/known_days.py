@@ -19,6 +19,7 @@ import pandas as pd
 
 from beautyrec.campaign.calendar import Calendar
 from beautyrec.campaign.policy_lift import HeldRooms
+from beautyrec.campaign.rungs import Epochs
 from beautyrec.campaign.shelf_features import ShelfFeatures, impression_rows
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.log import EventLog
@@ -85,6 +86,7 @@ class KnownDays:
     seed: int = 0
     reward: Reward | None = None
     keep: tuple[int, int, int, int] = (8, 8, 60, 3)
+    curves: dict[tuple[str, int], Epochs] = field(default_factory=dict, init=False, repr=False)
     _rows: pd.DataFrame | None = field(default=None, init=False, repr=False)
     _rows_end: int = field(default=0, init=False, repr=False)
 

@@ -162,7 +162,9 @@ class Planner:
                 params, marks = self._suggest(family, plan.spaces[family], _of(trials, family), seed)
             else:
                 params = dict(self.families[family].defaults)
-            tasks.append(Task(number, day, plan.round, family, params, seed, known.best, known.anchor, marks))
+            tasks.append(
+                Task(number, day, plan.round, family, params, seed, known.best, known.anchor, marks, numbers.start)
+            )
         return tasks
 
     def _family(self, plan: Plan, tasks: Sequence[Task]) -> str:
