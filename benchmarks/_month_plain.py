@@ -1,8 +1,8 @@
 """Plain Optuna beside the tuning month: one study, the days split once, the best point estimate wins.
 
-It has what the campaign has: the same families, defaults, spaces and policies, the same fits and features, the same doubly robust
-estimator, all days of the month at once, and TPE as the campaign sets it. What it lacks is what the campaign is about: a calendar,
-an interval, a gate and a confirmation.
+It has what the campaign has: the same families, defaults, spaces and policies, the same fits and features, the same doubly
+robust estimator, all days of the month at once, and TPE as the campaign sets it. What it lacks is what the campaign is about: a
+calendar, an interval, a gate and a confirmation.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class OneSplit:
         """Its estimated lift in room conversion; None where there is no number."""
         model = self.model(candidate, self.test[0])
         scores = (
-            funnel_scores(model, self.shelf) if isinstance(model, FunnelModel) else shelf_scores(model, self.held.slates)
+            funnel_scores(model, self.shelf)
+            if isinstance(model, FunnelModel)
+            else shelf_scores(model, self.held.slates)
         )
         metrics = [one for one in METRICS if one.name == self.spec.metric]
         evidence = self.held.evidence(candidate.policy.probabilities(scores))

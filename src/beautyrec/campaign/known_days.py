@@ -173,7 +173,8 @@ class KnownDays:
 
     def _shelves_from(self, day: int) -> None:
         """Keep the shelves of ``day`` and of those after it that are over. A day with requests that were known later only
-        has more of them here; its shelves are then computed again."""
+        has more of them here; its shelves are then computed again.
+        """
         end = max(day + 1, min(day + AHEAD, self._over))
         slates = self.known(end - 1).between(self.calendar.begins(day), self.calendar.begins(end)).slates()
         shelves = ShelfFeatures.of(self.known(end - 1), self.features, slates)

@@ -18,7 +18,6 @@ from beautyrec.campaign.rungs import Curve, Rungs
 from beautyrec.campaign.slots import Slots, me
 from beautyrec.errors import BeautyrecError, MissingExtraError, StateError
 
-
 Earlier = Callable[[], Sequence[Curve]]
 """Gives the curves that a network's epochs are held against."""
 
@@ -60,7 +59,9 @@ class _Course:
         if epoch == 1:
             self.rungs.begin(epochs, self.earlier())
         if self.rungs.worse(epoch, value):
-            raise _GivenUp(f"given up after {epoch} of {epochs} epochs of its first fit, which validates at {value:.4g}")
+            raise _GivenUp(
+                f"given up after {epoch} of {epochs} epochs of its first fit, which validates at {value:.4g}"
+            )
 
 
 def worse(differences: Sequence[float] | Any) -> float:
