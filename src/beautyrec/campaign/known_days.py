@@ -172,8 +172,9 @@ class KnownDays:
         return min(self.calendar.config.days, (ends - self.calendar.start) // pd.Timedelta(days=1))
 
     def _shelves_from(self, day: int) -> None:
-        """Keep the shelves of ``day`` and of those after it that are over. A day with requests that were known later only
-        has more of them here; its shelves are then computed again.
+        """Keep the shelves of ``day`` and of those after it that are over.
+
+        A day with requests that became known later only has more of them here; its shelves are then computed again.
         """
         end = max(day + 1, min(day + AHEAD, self._over))
         slates = self.known(end - 1).between(self.calendar.begins(day), self.calendar.begins(end)).slates()

@@ -77,8 +77,8 @@ def trial_frame(trials: Sequence[Trial], calendar: Calendar) -> pd.DataFrame:
 
     Columns: ``number, date, round, family, params`` (a dict), ``state`` (``complete``, ``pruned``, ``failed``, or ``waiting``
     where it is not over), ``value`` of the first objective, ``values`` of all (a dict), ``estimate, ci_low, ci_high`` of
-    its lift, ``verdict, reason, barred`` (a tuple), ``metrics`` (a dict), ``days`` (a tuple of dicts), ``epochs`` (a tuple), ``seconds``,
-    ``seed, worker``.
+    its lift, ``verdict, reason, barred`` (a tuple), ``metrics`` (a dict), ``days`` (a tuple of dicts), ``epochs`` (a tuple),
+    ``seconds, seed, worker``.
     """
     return pd.DataFrame([_trial_row(trial, calendar) for trial in trials], columns=list(TRIAL_COLUMNS))
 
