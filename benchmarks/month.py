@@ -1,7 +1,7 @@
 """A small tuning month beside plain Optuna with the same seconds of the processor: who truly sells more, whose promise holds.
 
-Ten simulated shops. In each the campaign lives its sixteen days, and plain Optuna (`benchmarks._month_plain`) gets the seconds
-that this took. Both pick a policy or keep the shop's, and the world says what each is worth on the sixteen days after. Sizes and
+Ten simulated shops. In each the campaign lives its twelve days, and plain Optuna (`benchmarks._month_plain`) gets the seconds
+that this took. Both pick a policy or keep the shop's, and the world says what each is worth on the twelve days after. Sizes and
 settings were chosen on seeds from 100; the seeds that are reported were run once.
 """
 
@@ -33,13 +33,13 @@ from beautyrec.simulate.world import World
 from benchmarks._harness import Measured, at_least, at_most, main, progress
 from benchmarks._month_plain import OneSplit, plain_optuna
 
-SEEDS = 10
-AFTER = 4000
+SEEDS, HANDS = 10, 2
+AFTER = 3000
 """Requests of the days after that the truth is read on."""
 DRAWS = 10_000
 """Samples of the seeds, for the intervals."""
-FULL = CalendarConfig(days=16, rounds=2, confirm_days=5, warm_up_days=1)
-QUICK = CalendarConfig(days=6, rounds=1, confirm_days=2, warm_up_days=1)
+FULL = CalendarConfig(days=12, rounds=2, confirm_days=5, warm_up_days=1)
+QUICK = CalendarConfig(days=5, rounds=1, confirm_days=2, warm_up_days=1)
 FAMILIES = {
     "popularity": SearchedFamily({"window_days": 30}, {"window_days": {"low": 5, "high": 200, "log": True}}),
     "item_knn": SearchedFamily({"neighbours": 50}, {"neighbours": {"low": 5, "high": 50, "log": True}}),
@@ -48,7 +48,7 @@ FAMILIES = {
         {"click__trees": 40, "click__leaves": 6, "click__learning_rate": 0.06},
         {
             "click__trees": {"low": 10, "high": 120, "log": True},
-            "click__leaves": {"low": 3, "high": 31, "log": True},
+            "click__leaves": {"low": 3, "high": 16},
             "click__learning_rate": {"low": 0.02, "high": 0.5, "log": True},
         },
     ),
@@ -61,15 +61,15 @@ def spec_of(seed: int, calendar: CalendarConfig) -> MonthSpec:
         seed=seed,
         calendar=calendar,
         budget=BudgetConfig(trials_per_day=4, batch=4),
-        aim=AimConfig(window_days=6, refit_days=2),
+        aim=AimConfig(window_days=5, refit_days=2),
         policy=PolicyConfig({"temperature": 0.4}, {"temperature": [0.4]}),
         families=FAMILIES,
     )
 
 
 def world_of(seed: int, days: int, viewers: float) -> World:
-    """A shop of some 120 buyers a day, about as many as that of ``configs/month.toml``, among far fewer viewers."""
-    config = replace(WorldConfig.tiny(), days=2 * days, viewers_per_day=viewers, click_rate=0.25, room_conversion=0.2)
+    """A shop of some 150 buyers a day among 500 viewers: about what is needed to tell a lift of a third on a few days."""
+    config = replace(WorldConfig.tiny(), days=2 * days, viewers_per_day=viewers, click_rate=0.35, room_conversion=0.3)
     return World.tiny(seed, config)
 
 
@@ -170,8 +170,8 @@ def mean_with_interval(values: Any, seed: int) -> list[float]:
 
 def measure(seed: int, quick: bool) -> Measured:
     count = 1 if quick else SEEDS
-    calendar, viewers = (QUICK, 150) if quick else (FULL, 600)
-    rows = rows_of(range(seed, seed + count), calendar, viewers, 1 if quick else 2)
+    calendar, viewers = (QUICK, 100) if quick else (FULL, 500)
+    rows = rows_of(range(seed, seed + count), calendar, viewers, 1 if quick else HANDS)
     error, plain = (rows["promised"] - rows["true"]).abs(), (rows["plain_promised"] - rows["plain_true"]).abs()
     better, closer = int((rows["true"] > rows["plain_true"]).sum()), int((error < plain).sum())
     apart = mean_with_interval(error - plain, seed)
