@@ -9,6 +9,7 @@ import signal
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from beautyrec.campaign.judging import Candidate, Judge
 from beautyrec.campaign.known_days import KnownDays
 from beautyrec.campaign.month import Campaign
 from beautyrec.campaign.month_spec import AimConfig, BudgetConfig, GateConfig, MonthSpec, PolicyConfig, SamplerConfig
-from beautyrec.campaign.month_state import read_entry, write_entry
+from beautyrec.campaign.month_state import first_day, read_entry, write_entry
 from beautyrec.campaign.searched import SearchedFamily
 from beautyrec.data.log import EventLog
 from beautyrec.data.schema import AVAILABLE_AT
@@ -110,6 +111,27 @@ def test_what_a_day_sees_does_not_hang_on_what_came_later(place: Path) -> None:
     for one, other in zip(found[:2], found[2:], strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_a_model_serves_the_days_until_the_next_fit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warm-up is day 0: with two days a fit, models are fitted on days 1, 3 and 5."""
+    asked: list[int] = []
+    plain = KnownDays.interactions
+
+    def interactions(known: KnownDays, day: int) -> Any:
+        asked.append(day)
+        return plain(known, day)
+
+    monkeypatch.setattr(KnownDays, "interactions", interactions)
+    log = EventLog.read(place)
+    start = first_day(log)
+    days = {}
+    for refit in (1, 2):
+        known = KnownDays(log, Calendar(SPEC.calendar, start), SPEC.weights)
+        judged = Judge(known, FAMILIES, 0, refit).judge(Candidate("item_knn", {}), range(2, 6), 5, "room_conversion")
+        days[refit] = {one["day"]: one["estimate"] for one in judged.days}
+    assert asked == [2, 3, 4, 5, 1, 3, 5]
+    assert [days[1][day] == days[2][day] for day in (2, 3, 4, 5)] == [False, True, False, True]
 
 
 def _run(folder: str) -> None:

@@ -39,6 +39,24 @@ def _no_memory(*_: object, **__: object) -> None:
     raise MemoryError("all 64 GB are taken")
 
 
+def test_the_lift_of_each_reviews_champion_is_a_series_of_the_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = Campaign.create(SPEC, World.tiny(0, replace(WorldConfig.tiny(), days=4)).log(), tmp_path / "month")
+    for day in range(3):
+        campaign.run_day(day)
+    told = campaign.round_reviews()[-1]
+    row = told.rows[-1]
+    monkeypatch.setattr(Campaign, "round_reviews", lambda _self: [replace(told, champion=row["number"])])
+    tracker = MonthTracker(MlflowTracker.in_folder(tmp_path))
+    for _ in range(2):
+        tracker.sync(campaign)
+    with mlflow_client(tracker.store.uri) as client:
+        for name in ("estimate", "ci_low", "ci_high"):
+            series = client.get_metric_history(tracker.campaign_run, f"champion/{name}")
+            assert [(one.step, one.value) for one in series] == [(2, row[name])]
+
+
 def test_mlflow_says_what_the_campaign_says_however_often_and_when_it_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,13 +13,15 @@ from rich.console import Console
 from beautyrec.campaign.mlflow_store import mlflow_client, search_runs
 from beautyrec.campaign.month import Campaign
 from beautyrec.campaign.month_report import write_month_report
+from beautyrec.campaign.month_spec import AimConfig, SamplerConfig
 from beautyrec.campaign.month_tracking import CAMPAIGN_TAG
 from beautyrec.campaign.tracking import MlflowTracker
 from beautyrec.cli import main
 from beautyrec.errors import ConfigError
 from beautyrec.jobs.config import packaged
 from beautyrec.jobs.month_config import read_month
-from beautyrec.jobs.month_job import EXPERIMENT, run_month
+from beautyrec.jobs.month_crown import EXPERIMENT
+from beautyrec.jobs.month_job import run_month
 from beautyrec.jobs.month_watch import month_view
 from beautyrec.jobs.registered import versions
 from beautyrec.serving import Scorer
@@ -43,6 +45,17 @@ def test_the_summary_holds_promise_and_truth(run: tuple[Path, dict[str, Any]]) -
     assert summary["campaign"]["trials"] == 4
     truth = summary["truth"]
     assert truth["legacy"]["room_conversion"] < truth["oracle"]["room_conversion"]
+    assert truth["oracle"]["ctr"] < truth["oracle_of_clicks"]["ctr"]
+    assert truth["sales_deviation"]["legacy"] > 0
+    assert [one["aim"] for one in truth["aims"]] == [
+        "CTR",
+        "room conversion",
+        "sales deviation",
+        "share of the oracle's lift",
+    ]
+    for one in truth["aims"]:
+        within = one["value"] is not None and (one["value"] <= one["target"]) == one["at_most"]
+        assert one["reached"] == within
     assert [day["phase"] for day in summary["campaign"]["days"]] == [
         "warm-up",
         "search",
@@ -136,7 +149,41 @@ def test_a_tracking_server_that_is_down_loses_nothing(tmp_path: Path, monkeypatc
     )
     with mlflow_client(store.uri) as client:
         runs = search_runs(client, store.experiment_id(client), f"tags.`{CAMPAIGN_TAG}` = '{identity}'")
+        campaign = next(run for run in runs if run.data.tags["beautyrec.part"] == "campaign")
+        beside = {file.path for file in client.list_artifacts(campaign.info.run_id)}
     assert len(runs) == 1 + 1 + 4, "campaign, week, trials"
+    assert {"report.html", "summary.json"} <= beside
+
+
+def test_a_month_aimed_at_money_under_a_constraint(tmp_path: Path) -> None:
+    """Margin, ROI and clicks at once; a coverage that no candidate has bars all of them, with its reason."""
+    config = read_month(SMALL)
+    commission = 0.2
+    aim = AimConfig(("margin_per_impression", "roi_per_impression", "ctr"), window_days=2, commission=commission)
+    month = replace(
+        config.month, aim=aim, sampler=SamplerConfig("nsga2", 2), gate=replace(config.month.gate, coverage=0.999)
+    )
+    (tmp_path / "none").mkdir()
+    summary = run_month(replace(config, month=month), data_folder=tmp_path / "none", output=tmp_path)
+    campaign = Campaign.open(tmp_path / "campaign")
+    trials = campaign.slots.trials()
+    values = [trial.result.values for trial in trials if trial.result is not None and trial.complete]
+    assert len(values) == 4
+    assert all(set(one) == {"margin_per_impression", "roi_per_impression", "ctr"} for one in values)
+    assert all(one["margin_per_impression"] == one["roi_per_impression"] for one in values), "traffic costs all alike"
+    assert summary["champion"]["promoted"] is False
+    assert "coverage is" in " ".join(summary["champion"]["reasons"])
+
+    log, row = campaign.log, campaign.round_reviews()[0].rows[0]
+    events = log.engine.frame(log.events)
+    ends = [campaign.calendar.begins(day) for day in (1, 3)]
+    known = events[(events["available_at"] < ends[1]) & events["room_id"].notna()]
+    judged = known[known["ts"] >= ends[0]]
+    orders = judged[judged["event"] == "order"]
+    cost = log.engine.frame(log.items).set_index("item_id")["cost"]
+    left = orders["price"] * orders["quantity"] * (1 - commission) - orders["item_id"].map(cost)
+    shown = (judged["event"] == "impression").sum()
+    assert row["logging"] == pytest.approx(left.clip(lower=0).sum() / shown, rel=1e-9)
 
 
 def test_a_world_that_ends_with_the_month_is_refused() -> None:

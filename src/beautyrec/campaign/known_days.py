@@ -76,7 +76,7 @@ class KnownDays:
         learn_days: how many days of impressions a funnel model learns from at most.
         seed: of the outcome models and of drawn slates.
         reward: what stands for revenue; revenue itself if None.
-        keep: how many days of shelves, of knowledge, how many scores of a day and how many models are kept.
+        keep: how many days of shelves, of knowledge, and how many scores of a day are kept.
     """
 
     log: EventLog
@@ -85,16 +85,16 @@ class KnownDays:
     learn_days: int = 30
     seed: int = 0
     reward: Reward | None = None
-    keep: tuple[int, int, int, int] = (8, 8, 60, 3)
+    keep: tuple[int, int, int] = (8, 8, 24)
     curves: dict[tuple[str, int], Epochs] = field(default_factory=dict, init=False, repr=False)
     _rows: pd.DataFrame | None = field(default=None, init=False, repr=False)
     _rows_end: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shelves, knowledge, scores, models = self.keep
+        shelves, knowledge, scores = self.keep
         self._held, self._shelf = Shelf(2), Shelf(shelves + AHEAD)
-        self._labels, self._taken = Shelf(knowledge), Shelf(knowledge)
-        self.scores, self.models = Shelf(scores), Shelf(models)
+        self._labels, self._taken, self.scores = Shelf(knowledge), Shelf(knowledge), Shelf(scores)
+        self.models = Shelf(2)
 
     @cached_property
     def features(self) -> FeatureSet:

@@ -173,10 +173,14 @@ class DayRun:
         if path.exists():
             return
         trials, champion = self.campaign.slots.trials(), self._champion()
-        days = self.campaign.calendar.judged(part)
+        days, still = (
+            self.campaign.calendar.judged(part),
+            self._plan(part).shares,
+        )  # what was dropped does not come back
+        rivals = [one for one in trials if one.task.family in still or one.number == champion]
         rows = [
             row_of(one, self.campaign.judge, days, part.last, self.campaign.spec)
-            for one in candidates(trials, self.campaign.spec, champion)
+            for one in candidates(rivals, self.campaign.spec, champion)
         ]
         found = review(
             part.number, [self.campaign.calendar.name(day) for day in days], rows, trials, self.campaign.spec, champion

@@ -15,6 +15,13 @@ from beautyrec.evaluation.page import Card, Page, Section, Table, number, percen
 from beautyrec.files import atomic_file
 
 TRUTH = {"ctr": "CTR", "cvr": "CVR", "ctcvr": "CTCVR", "room_conversion": "room conversion"}
+POLICIES = {
+    "legacy": "legacy",
+    "champion": "champion",
+    "oracle": "oracle (orders)",
+    "oracle_of_clicks": "oracle (clicks)",
+}
+"""The policies whose truth a simulated month tells, in words."""
 
 
 def write_month_report(campaign: Campaign, path: str | Path, *, truth: Mapping[str, Any] | None = None) -> Path:
@@ -227,22 +234,41 @@ def _cost(campaign: Campaign, trials: pd.DataFrame, days: pd.DataFrame) -> Secti
 
 
 def _truth(truth: Mapping[str, Any]) -> Section:
-    rows = [
-        {"policy": name, **{key: percent(truth[name][key], 2) for key in TRUTH}}
-        for name in ("legacy", "champion", "oracle")
+    levels = [
+        {"policy": words, **{key: percent(truth[name][key], 2) for key in TRUTH}}
+        for name, words in POLICIES.items()
         if name in truth
     ]
-    text = f"What each policy is truly worth in the simulated shop on the month after, over {truth['requests']:,} requests."
+    text = (
+        f"What each policy is truly worth in the simulated shop on the month after, over {truth['requests']:,} requests. Oracles "
+        "know every chance; they show the products of the most orders, or of the most clicks."
+    )
     if "true_lift" in truth:
+        low, high = percent(truth["promised_low"], sign=True), percent(truth["promised_high"], sign=True)
         text += (
-            f" The champion was promised {percent(truth['promised_lift'], sign=True)} and truly brings "
-            f"{percent(truth['true_lift'], sign=True)}, {percent(truth['share_of_oracle'], 0)} of the oracle's lift."
+            f" The champion was promised {percent(truth['promised_lift'], sign=True)} ({low} to {high}) in room conversion and "
+            f"truly brings {percent(truth['true_lift'], sign=True)}, {percent(truth['share_of_oracle'], 0)} of the oracle's "
+            f"lift; in CTR {percent(truth['promised_ctr_lift'], sign=True)} and {percent(truth['true_ctr_lift'], sign=True)}."
         )
+    wanted = [
+        {
+            "aim": one["aim"],
+            "wanted": f"{'at most' if one['at_most'] else 'at least'} {percent(one['target'], 0)}",
+            "found": percent(one["value"], 2),
+            "reached": "reached" if one["reached"] else "missed",
+        }
+        for one in truth["aims"]
+    ]
+    said = percent(truth["sales_deviation"]["legacy"])
+    heads = {"aim": "<aim", "wanted": "wanted", "found": "found", "reached": "<reached"}
+    caption = (
+        f"Aims. Predicted sales against true ones, by week and category; those of the legacy scorecard miss by {said}"
+    )
     return Section(
         "truth",
         "The truth on the month after",
         text,
-        tables=[Table(rows, {"policy": "<policy", **TRUTH})],
+        tables=[Table(levels, {"policy": "<policy", **TRUTH}), Table(wanted, heads, caption=caption)],
         simulated=True,
     )
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import beautyrec
@@ -72,6 +74,17 @@ class MonthTracker:
     def campaign_run(self) -> str:
         """The id of the campaign's run, after :meth:`sync`."""
         return self._runs.get("campaign", "")
+
+    def attach(self, path: str | Path) -> None:
+        """Put a file beside the campaign's run, after :meth:`sync`; nothing where it has no run.
+
+        Raises:
+            MissingExtraError: ``mlflow`` is not installed.
+            SourceError: the store cannot be used.
+        """
+        if self.campaign_run:
+            with mlflow_client(self.store.uri) as client:
+                client.log_artifact(self.campaign_run, str(path))
 
     def _open(self, client: Any, campaign: Campaign) -> None:
         """Find what is there already, by tags."""
@@ -137,14 +150,26 @@ class MonthTracker:
         self._over.add(key)
 
     def _close(self, campaign: Campaign) -> None:
-        """End the weeks that were reviewed, and the campaign once it is confirmed."""
+        """End the weeks that were reviewed and, once it is confirmed, the campaign, which has the champion's lift as a series."""
         for told in campaign.round_reviews():
             best = told.rows[0] if told.rows else {}
+            if f"week {told.round}" not in self._over:
+                self._champion(told.rows, told.champion, campaign.calendar.rounds[told.round - 1].last)
             self._finish(f"week {told.round}", best, [f"{one.what} {one.subject}" for one in told.decisions])
         last = campaign.confirmation()
-        if last is not None:
+        if last is not None and "campaign" not in self._over:
             best = last.rows[0] if last.rows else {}
+            self._champion(last.rows, last.champion, campaign.calendar.confirmation[-1])
             self._finish("campaign", best, [f"{one.what} {one.subject}" for one in last.decisions])
+
+    def _champion(self, rows: Sequence[Mapping[str, Any]], number: int | None, day: int) -> None:
+        """The champion's lift as a review found it, at the step of its day."""
+        for row in rows:
+            if row["number"] == number and row["estimate"] is not None:
+                kinds, now = entities(), time.time_ns() // 1_000_000
+                lift = {f"champion/{name}": float(row[name]) for name in ("estimate", "ci_low", "ci_high")}
+                metrics = [kinds.Metric(name, value, now, day) for name, value in lift.items()]
+                self._client.log_batch(self.campaign_run, metrics=metrics)
 
     def _finish(self, key: str, best: Mapping[str, Any], decisions: list[str]) -> None:
         if key in self._over:

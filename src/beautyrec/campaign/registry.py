@@ -165,6 +165,36 @@ def roll_back(uri: str, name: str = "beautyrec", alias: str = "champion") -> Cha
         return _champion(client.get_model_version(name, before))
 
 
+def withdraw(uri: str, name: str, tag: str, value: str, alias: str = "champion") -> Champion | None:
+    """Take an alias from the versions that carry a tag: it goes back to the last version before them, or to none.
+
+    Args:
+        uri: of the store.
+        name: of the model.
+        tag: what marks the versions.
+        value: of the tag.
+        alias: to be taken.
+
+    Returns:
+        The version that has the alias now; None where none has.
+
+    Raises:
+        MissingExtraError: ``mlflow`` is not installed.
+        SourceError: the store cannot be used.
+    """
+    held, seen = champion(uri, name, alias), set[str]()
+    while held is not None and held.tags.get(tag) == value:
+        seen.add(str(held.version))
+        before = held.tags.get(BEFORE_TAG)
+        with mlflow_client(uri) as client:
+            if before and before not in seen:
+                client.set_registered_model_alias(name, alias, before)
+            else:
+                client.delete_registered_model_alias(name, alias)
+        held = champion(uri, name, alias)
+    return held
+
+
 def _move(client: Any, name: str, alias: str, version: str) -> None:
     """Give a version the alias, and note on it which one had it before."""
     before = client.get_registered_model(name).aliases.get(alias)

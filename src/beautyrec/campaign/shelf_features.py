@@ -29,7 +29,7 @@ from beautyrec.data.times import Moment
 from beautyrec.features.builder import AS_OF
 from beautyrec.features.feature_set import FeatureSet
 from beautyrec.models.funnel import FunnelModel
-from beautyrec.types import BoolArray, FloatArray, Progress
+from beautyrec.types import BoolArray, FloatArray, IntArray, Progress
 
 
 def room_starts(log: EventLog) -> pd.Series[pd.Timestamp]:
@@ -68,16 +68,31 @@ def known_rows(log: EventLog, rows: pd.DataFrame, cutoff: Moment) -> pd.DataFram
 
 def shelf_keys(log: EventLog, slates: Slates) -> pd.DataFrame:
     """One row for each request and product on its shelf, request by request in the order of the shelf, at position 1."""
-    item_ix = slates.shelves.item_ix[slates.room_ix]
-    request, column = np.nonzero(item_ix >= 0)
+    request, column = np.nonzero(slates.shelves.item_ix[slates.room_ix] >= 0)
+    return _keys(log, slates, request, column, np.ones(len(request), dtype=np.int64))
+
+
+def shown_keys(log: EventLog, slates: Slates, shown: IntArray) -> pd.DataFrame:
+    """One row for each request and product that it is shown, in the order of positions.
+
+    Args:
+        log: what rooms are of.
+        slates: B requests.
+        shown: [B, K] columns of the shelf, -1 after a slate's end; not those that the log has, perhaps.
+    """
+    request, place = np.nonzero(shown >= 0)
+    return _keys(log, slates, request, shown[request, place], place + 1)
+
+
+def _keys(log: EventLog, slates: Slates, request: IntArray, column: IntArray, position: IntArray) -> pd.DataFrame:
     rooms = slates.shelves.rooms.ids_at(slates.room_ix)
     starts = room_starts(log).reindex(rooms)
     return pd.DataFrame(
         {
             USER_ID: slates.user_id[request],
-            ITEM_ID: slates.shelves.items.ids_at(item_ix[request, column]),
+            ITEM_ID: slates.shelves.items.ids_at(slates.shelves.item_ix[slates.room_ix[request], column]),
             ROOM_ID: rooms[request],
-            POSITION: np.ones(len(request), dtype=np.int64),
+            POSITION: position,
             AS_OF: starts.array[request],
         }
     )

@@ -9,34 +9,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from beautyrec.campaign.confirmation import Confirmation
-from beautyrec.campaign.final_model import FinalModel
 from beautyrec.campaign.month import Campaign
-from beautyrec.campaign.month_report import write_month_report
+from beautyrec.campaign.month_report import POLICIES, write_month_report
 from beautyrec.campaign.month_tracking import MonthTracker
-from beautyrec.campaign.registry import register_champion
 from beautyrec.campaign.tracking import MlflowTracker
 from beautyrec.data.locate import find_data
-from beautyrec.data.slates import Slates
-from beautyrec.data.times import microseconds
 from beautyrec.engine import Engine
-from beautyrec.errors import ConfigError, MissingExtraError, SourceError
+from beautyrec.errors import MissingExtraError, SourceError
 from beautyrec.files import atomic_file
 from beautyrec.jobs.month_config import MonthConfig
+from beautyrec.jobs.month_crown import EXPERIMENT, Crown
+from beautyrec.jobs.month_truth import MonthAfter
 from beautyrec.jobs.shop import build_world, read_purchases, source_of
 from beautyrec.jobs.steps import Steps
 from beautyrec.jobs.summary import plain
-from beautyrec.simulate.truth import Truth
+from beautyrec.simulate.config import SIMULATED
 from beautyrec.simulate.world import World
-from beautyrec.types import FloatArray
-
-EXPERIMENT = "beautyrec-month"
-TOLD = ("ctr", "cvr", "ctcvr", "room_conversion", "revenue_per_viewer", "margin_per_viewer")
 
 
 def run_month(
@@ -123,33 +116,48 @@ class MonthJob:
 
     def run(self) -> dict[str, Any]:
         """All days, then the champion and the summary."""
-        campaign, console = self.campaign(), self.steps.console
+        campaign = self.campaign()
         with self.steps.step("the tuning month"):
             found = campaign.run(lambda day, told: self._after(campaign, day, told))
+        return self.finish(campaign, found)
+
+    def run_day(self, day: str) -> dict[str, Any]:
+        """One day; nothing happens where it is over. After the last one, the champion and the summary as well."""
+        campaign = self.campaign()
+        told = campaign.run_day(day)
+        self._after(campaign, int(told["day"]), told)
+        found = campaign.confirmation()
+        if found is not None and not (self.folder / "summary.json").exists():
+            self.finish(campaign, found)
+        return told
+
+    def finish(self, campaign: Campaign, found: Confirmation) -> dict[str, Any]:
+        """The champion registered; ``summary.json`` and ``report.html``, beside the campaign's run as well."""
+        console = self.steps.console
         behind = self.track(campaign)
         with self.steps.step("champion: refit, register"):
-            crowned = self._crown(campaign, found)
+            crowned = self._crown(campaign).confirmed(found, self.folder, register=not behind)
         summary = {"campaign": self._campaign(campaign), **crowned, "behind": behind}
         if self.config.log is None:
             with self.steps.step("the truth on the month after"):
-                summary["truth"] = self._truth(campaign, found)
+                after = MonthAfter(self.world, campaign, self.config.after_requests, self.config.seed)
+                summary["truth"] = after.told(found)
         summary["seconds"] = dict(self.steps.seconds)
         with atomic_file(self.folder / "summary.json") as temporary:
             temporary.write_text(json.dumps(plain(summary), indent=1), encoding="utf-8")
         show(summary, campaign, console)
+        files = [self.folder / "summary.json"]
         try:
-            page = write_month_report(campaign, self.folder / "report.html", truth=summary.get("truth"))
-            console.print(f"[bold]report:[/] {page}", highlight=False)
+            files.append(write_month_report(campaign, self.folder / "report.html", truth=summary.get("truth")))
+            console.print(f"[bold]report:[/] {files[-1]}", highlight=False)
         except MissingExtraError as error:
             console.print(f"[yellow]no report:[/] {error}", highlight=False)
+        try:
+            for path in [] if behind else files:
+                self.tracker.attach(path)
+        except SourceError as error:
+            console.print(f"[yellow]not beside the campaign's run:[/] {error}", highlight=False)
         return summary
-
-    def run_day(self, day: str) -> dict[str, Any]:
-        """One day; nothing happens where it is over."""
-        campaign = self.campaign()
-        told = campaign.run_day(day)
-        self._after(campaign, int(told["day"]), told)
-        return told
 
     def track(self, campaign: Campaign) -> str:
         """Write what the store lacks; why not, where it cannot be reached. The state of the campaign keeps it all."""
@@ -168,12 +176,26 @@ class MonthJob:
         words = f"{head}  {told['seconds']:6.1f} s  {told['note']}"
         self.steps.console.print(words, highlight=False)
         if told.get("review") and day < campaign.calendar.confirmation[0]:
-            for one in campaign.round_reviews()[-1].decisions:
+            for one in campaign.round_reviews()[int(told["round"]) - 1].decisions:
                 self.steps.console.print(
                     f"    [bold]{one.what}[/] {one.subject}: {'; '.join(one.reasons)}", highlight=False
                 )
-        if told.get("trials") or told["phase"] == "confirmation":
-            self.track(campaign)
+        if (told.get("trials") or told["phase"] == "confirmation") and not self.track(campaign):
+            self._keep(campaign)
+
+    def _keep(self, campaign: Campaign) -> None:
+        """The registry follows the reviews, until the confirmation has the last word."""
+        if campaign.confirmation() is not None:
+            return
+        try:
+            done = self._crown(campaign).keep()
+        except SourceError as error:
+            done = f"not registered yet: {error}"
+        if done:
+            self.steps.console.print(f"    [bold]registry:[/] {done}", highlight=False)
+
+    def _crown(self, campaign: Campaign) -> Crown:
+        return Crown(campaign, self.tracker, SIMULATED if self.config.log is None else "a shop's log")
 
     def _log(self) -> Path:
         """The folder of the log; a simulated one is written once, up to the month's end."""
@@ -189,30 +211,6 @@ class MonthJob:
     def _start(self) -> pd.Timestamp:
         return pd.Timestamp(int(self.world.month.ts.min()), unit="us", tz="UTC").floor("D")
 
-    def _crown(self, campaign: Campaign, found: Confirmation) -> dict[str, Any]:
-        """The champion and the runner-up as artifacts under their aliases; or why there is none."""
-        told: dict[str, Any] = {}
-        for alias, number in (("challenger", found.challenger), ("champion", found.champion)):
-            if number is None:
-                told[alias] = {
-                    "promoted": False,
-                    "reasons": [one.subject + ": " + "; ".join(one.reasons) for one in found.decisions],
-                }
-                continue
-            row = next(row for row in found.rows if row["number"] == number)
-            promised = {name: row[name] for name in ("estimate", "ci_low", "ci_high")}
-            label = self.world.label if self.config.log is None else "a shop's log"
-            place = self.folder / alias
-            card = FinalModel.of(campaign, number).write(place, promised, label)
-            run_id = self.tracker.trial_run(number)
-            told[alias] = {**row, "promoted": True, "artifact": alias, "params": {**row["params"]}}
-            if run_id:
-                tags = {"family": card.family, **promised}
-                told[alias]["version"] = register_champion(
-                    self.tracker.store.uri, place, run_id, name=EXPERIMENT, alias=alias, tags=tags
-                ).version
-        return told
-
     def _campaign(self, campaign: Campaign) -> dict[str, Any]:
         trials = campaign.trials()
         return {
@@ -222,39 +220,6 @@ class MonthJob:
             "decisions": campaign.decisions(),
             "days": campaign.days()[["date", "phase", "trials", "seconds", "note"]],
         }
-
-    def _truth(self, campaign: Campaign, found: Confirmation) -> dict[str, Any]:
-        """What champion, legacy policy and oracle are truly worth on the month after."""
-        world = self.world
-        slates = self._after_slates(campaign)
-        seed = self.config.seed  # the same draws for each policy
-        legacy = world.legacy_truth(slates, rng=np.random.default_rng(seed))
-        oracle = world.truth_of_slates(slates, world.best_slates(slates))
-        policies: dict[str, Truth] = {"legacy": legacy, "oracle": oracle}
-        if found.champion is not None:
-            chances: FloatArray = FinalModel.of(campaign, found.champion).chances(world.log(Engine.duckdb()), slates)
-            policies["champion"] = world.truth(slates, chances, rng=np.random.default_rng(seed))
-        levels = {name: {metric: truth[metric].value for metric in TOLD} for name, truth in policies.items()}
-        told: dict[str, Any] = {"label": world.label, "requests": len(slates), **levels}
-        if found.champion is not None:
-            row = next(row for row in found.rows if row["number"] == found.champion)
-            lift = {
-                name: levels[name]["room_conversion"] / levels["legacy"]["room_conversion"] - 1
-                for name in ("champion", "oracle")
-            }
-            told |= {"true_lift": lift["champion"], "oracle_lift": lift["oracle"], "promised_lift": row["estimate"]}
-            told |= {"promised_before": row["before_estimate"], "share_of_oracle": lift["champion"] / lift["oracle"]}
-        return told
-
-    def _after_slates(self, campaign: Campaign) -> Slates:
-        slates = self.world.slates()
-        after = np.flatnonzero(slates.ts >= microseconds(campaign.calendar.begins(campaign.spec.calendar.days)))
-        if not len(after):
-            raise ConfigError("month: the simulated shop ends with the month; raise [world] days.")
-        size = min(self.config.after_requests, len(after))
-        keep = np.zeros(len(slates), dtype=np.bool_)
-        keep[np.random.default_rng(self.config.seed).choice(after, size, replace=False)] = True
-        return slates.where(keep)
 
 
 def show(summary: Mapping[str, Any], campaign: Campaign, console: Console) -> None:
@@ -271,21 +236,33 @@ def show(summary: Mapping[str, Any], campaign: Campaign, console: Console) -> No
         luck = "-" if row["luck"] is None else f"{row['luck']:+.1%}"
         table.add_row(str(row["number"]), row["family"], before, lift, luck, f"{row['p_adjusted']:.4f}", one.what)
     console.print(table)
-    truth = summary.get("truth")
-    if not truth:
-        return
+    if summary.get("truth"):
+        show_truth(summary["truth"], console)
+
+
+def show_truth(truth: Mapping[str, Any], console: Console) -> None:
+    """What was true on the month after, and the aims."""
     table = Table(title=f"the month after ({truth['label']} truth, {truth['requests']:,} requests)")
     for name in ("policy", "CTR", "room conversion", "lift"):
         table.add_column(name)
-    for name in ("legacy", "champion", "oracle"):
+    for name in POLICIES:
         if name in truth:
             level = truth[name]
             lift = level["room_conversion"] / truth["legacy"]["room_conversion"] - 1
-            table.add_row(name, f"{level['ctr']:.2%}", f"{level['room_conversion']:.2%}", f"{lift:+.1%}")
+            table.add_row(POLICIES[name], f"{level['ctr']:.2%}", f"{level['room_conversion']:.2%}", f"{lift:+.1%}")
     console.print(table)
     if "true_lift" in truth:
         console.print(
-            f"promised {truth['promised_lift']:+.1%} (before the confirmation {truth['promised_before']:+.1%}), true "
-            f"{truth['true_lift']:+.1%}: {truth['share_of_oracle']:.0%} of the oracle's lift",
+            f"promised {truth['promised_lift']:+.1%} [{truth['promised_low']:+.1%}, {truth['promised_high']:+.1%}] (before the "
+            f"confirmation {truth['promised_before']:+.1%}), true {truth['true_lift']:+.1%}: {truth['share_of_oracle']:.0%} of "
+            f"the oracle's lift",
             highlight=False,
         )
+    table = Table(title=f"aims (the legacy scorecard's sales deviation is {truth['sales_deviation']['legacy']:.1%})")
+    for name in ("aim", "wanted", "found", ""):
+        table.add_column(name)
+    for one in truth["aims"]:
+        found = "-" if one["value"] is None else f"{one['value']:.2%}"
+        wanted = f"{'<=' if one['at_most'] else '>='} {one['target']:.0%}"
+        table.add_row(one["aim"], wanted, found, "reached" if one["reached"] else "missed")
+    console.print(table)

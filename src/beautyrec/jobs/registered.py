@@ -7,7 +7,7 @@ from typing import Final
 
 from beautyrec.campaign.registry import champion, promote, roll_back
 from beautyrec.errors import SourceError
-from beautyrec.jobs.month_job import EXPERIMENT
+from beautyrec.jobs.month_crown import EXPERIMENT
 
 _PROMISED: Final = ("estimate", "ci_low", "ci_high")
 
