@@ -169,7 +169,7 @@ class KnownDays:
     def _over(self) -> int:
         """How many days of the month are surely over: something happened after them."""
         ends = self.log.engine.frame(self.log.events.aggregate(end=self.log.events[TS].max()))["end"].iloc[0]
-        return min(self.calendar.config.days, (ends - self.calendar.start) // pd.Timedelta(days=1))
+        return min(self.calendar.config.days, int((ends - self.calendar.start) // pd.Timedelta(days=1)))
 
     def _shelves_from(self, day: int) -> None:
         """Keep the shelves of ``day`` and of those after it that are over.
