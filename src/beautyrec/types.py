@@ -7,6 +7,7 @@ Shapes are written in docstrings with these letters: ``n`` rows, ``B`` requests,
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,3 +26,20 @@ BoolArray = npt.NDArray[np.bool_]
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)`` by long work; the caller draws the bar."""
+
+
+@runtime_checkable
+class EpochProgress(Protocol):
+    """A `Progress` that wants to know how good a network is as well. What it raises ends the training."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """As a `Progress`."""
+
+    def validated(self, epoch: int, epochs: int, value: float) -> None:
+        """After each epoch that was validated.
+
+        Args:
+            epoch: from 1.
+            epochs: at most.
+            value: the validation metric; larger is better.
+        """

@@ -13,6 +13,7 @@ import pandas as pd
 
 from beautyrec.campaign.known_days import KnownDays
 from beautyrec.campaign.policy_lift import HeldRooms, shelf_scores
+from beautyrec.campaign.rungs import Epochs, OnEpoch
 from beautyrec.campaign.searched import SearchedFamily
 from beautyrec.campaign.shelf_features import funnel_scores
 from beautyrec.campaign.space import Scalar
@@ -128,6 +129,7 @@ class Judge:
         metric: str,
         on_day: OnDay | None = None,
         *,
+        on_epoch: OnEpoch | None = None,
         scenes: bool = False,
     ) -> Judged:
         """What ``candidate`` is worth on ``days``, with what was known when the day ``as_of`` was over.
@@ -138,10 +140,13 @@ class Judge:
             as_of: not before the last of ``days``.
             metric: whose lift of each day is told to ``on_day``.
             on_day: hears of each day, in their order.
+            on_epoch: hears of each epoch of the first fit, where the model is a network that validates.
             scenes: whether to value each scene as well.
         """
         held = self.known.held(days, as_of)
         parts, told, drawn = [], [], np.zeros(held.item_ix.shape)
+        if on_epoch is not None:
+            self._audition(candidate, self.fitted_on(days[0]), on_epoch)
         for day in days:
             mine = self.known.on(held.slates, day)
             today = held.where(mine)
@@ -161,6 +166,16 @@ class Judge:
     def fitted_on(self, day: int) -> int:
         """The day whose morning a model that is judged on ``day`` was fitted on."""
         return day - max(0, day - self.known.calendar.config.warm_up_days) % self.refit_days
+
+    def _audition(self, candidate: Candidate, day: int, on_epoch: OnEpoch) -> None:
+        """Fit the model of ``day`` unless this process did before: then its epochs are told as they were."""
+        key = (candidate.key, day)
+        if key not in self.known.curves:
+            self.known.models.get(key, lambda: self._fit(candidate, day, on_epoch))
+        else:
+            seen = self.known.curves[key]
+            for epoch, value in enumerate(seen.curve, 1):
+                on_epoch(epoch, seen.most, value)
 
     def _scores(self, candidate: Candidate, slates: Slates, day: int) -> tuple[FloatArray, dict[str, float]]:
         """[B, C] scores on the shelves of ``day`` by a model that knows what came before, and what that cost."""
@@ -185,17 +200,19 @@ class Judge:
             numbers["ms_per_request"] = 1000 * (time.perf_counter() - start) / len(slates)
         return scores.astype(np.float32), numbers
 
-    def _fit(self, candidate: Candidate, day: int) -> tuple[Any, float]:
+    def _fit(self, candidate: Candidate, day: int, on_epoch: OnEpoch | None = None) -> tuple[Any, float]:
         """The model as it is fitted before ``day``, and the seconds that took."""
+        epochs = Epochs(on_epoch)
         learner = self.families[candidate.family].learner(candidate.family, candidate.model)
         if isinstance(learner, FunnelLearner):
             rows = self.known.rows_before(day)
             start = time.perf_counter()
-            model: Any = learner.fit(rows, features=self.known.features.names, seed=self.seed)
+            model: Any = learner.fit(rows, features=self.known.features.names, seed=self.seed, on_progress=epochs)
         else:
             train = self.known.interactions(day)
             start = time.perf_counter()
-            model = learner.fit(train, seed=self.seed)
+            model = learner.fit(train, seed=self.seed, on_progress=epochs)
+        self.known.curves[candidate.key, day] = epochs
         return model, time.perf_counter() - start
 
     def _by_scene(self, evidence: SlateEvidence, held: HeldRooms, metric: str) -> pd.DataFrame:

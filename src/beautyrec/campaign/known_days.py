@@ -1,7 +1,8 @@
 """A log as it was known on each day of a month: what models learn from, and the rooms they are judged on.
 
 Nothing here looks at an event before it was available. What several trials of a day need is computed once and kept, as much
-of it as a bound allows.
+of it as a bound allows. Features are as they were known when each room began, whenever they are computed: where the log goes on,
+those of a week are computed at once, for of a small day most of the time goes into planning the queries.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 
 from beautyrec.campaign.calendar import Calendar
 from beautyrec.campaign.policy_lift import HeldRooms
+from beautyrec.campaign.rungs import Epochs
 from beautyrec.campaign.shelf_features import ShelfFeatures, impression_rows
 from beautyrec.data.interactions import Interactions
 from beautyrec.data.log import EventLog
@@ -31,6 +33,10 @@ from beautyrec.types import BoolArray, IntArray
 
 T = TypeVar("T")
 LABELS = [CLICKED, ORDERED]
+AHEAD = 7
+"""Days whose features are computed at once, if they are over in the log."""
+SMALL = 100_000
+"""Products on the shelves of a day's requests up to which its shelves are computed with those of other days."""
 
 Reward = Callable[[EventLog, Slates], Slates]
 """Puts another outcome in the place of revenue."""
@@ -80,12 +86,13 @@ class KnownDays:
     seed: int = 0
     reward: Reward | None = None
     keep: tuple[int, int, int] = (8, 8, 24)
+    curves: dict[tuple[str, int], Epochs] = field(default_factory=dict, init=False, repr=False)
     _rows: pd.DataFrame | None = field(default=None, init=False, repr=False)
     _rows_end: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         shelves, knowledge, scores = self.keep
-        self._held, self._shelf = Shelf(2), Shelf(shelves)
+        self._held, self._shelf = Shelf(2), Shelf(shelves + AHEAD)
         self._labels, self._taken, self.scores = Shelf(knowledge), Shelf(knowledge), Shelf(scores)
         self.models = Shelf(2)
 
@@ -123,6 +130,8 @@ class KnownDays:
 
     def shelf(self, slates: Slates, day: int) -> ShelfFeatures:
         """Features of all that could be shown on ``day``, whose requests are ``slates``, as known when each room began."""
+        if (day, len(slates)) not in self._shelf.kept and (slates.shelves.item_ix[slates.room_ix] >= 0).sum() <= SMALL:
+            self._shelves_from(day)
         return self._shelf.get((day, len(slates)), lambda: ShelfFeatures.of(self.known(day), self.features, slates))
 
     def interactions(self, day: int) -> Interactions:
@@ -156,16 +165,36 @@ class KnownDays:
             )
         return HeldRooms.of(slates if self.reward is None else self.reward(self.log, slates), seed=self.seed)
 
+    @cached_property
+    def _over(self) -> int:
+        """How many days of the month are surely over: something happened after them."""
+        ends = self.log.engine.frame(self.log.events.aggregate(end=self.log.events[TS].max()))["end"].iloc[0]
+        return min(self.calendar.config.days, int((ends - self.calendar.start) // pd.Timedelta(days=1)))
+
+    def _shelves_from(self, day: int) -> None:
+        """Keep the shelves of ``day`` and of those after it that are over.
+
+        A day with requests that became known later only has more of them here; its shelves are then computed again.
+        """
+        end = max(day + 1, min(day + AHEAD, self._over))
+        slates = self.known(end - 1).between(self.calendar.begins(day), self.calendar.begins(end)).slates()
+        shelves = ShelfFeatures.of(self.known(end - 1), self.features, slates)
+        for each in reversed(range(day, end)):
+            mine = self.on(slates, each)
+            self._shelf.get((each, int(mine.sum())), partial(shelves.where, mine))
+
     def _upto(self, day: int) -> pd.DataFrame:
-        """The impressions with features of all days before ``day``; days that are new are appended."""
+        """The impressions with features of all days before ``day`` and maybe more, day by day; new ones are appended."""
         if self._rows is None or self._rows_end < day:
-            start, end = self.calendar.begins(self._rows_end), self.calendar.begins(day)
-            known = self.known(day - 1)
+            last = max(day, min(self._rows_end + AHEAD, self._over))
+            start, end = self.calendar.begins(self._rows_end), self.calendar.begins(last)
+            known = self.known(last - 1)
             shown = known.between(start, end)
             shown = replace(shown, events=shown.events.filter(shown.events[EVENT] == IMPRESSION))
             new = impression_rows(known, self.features, shown.impressions()).drop(columns=LABELS)
-            self._rows = new if self._rows is None else pd.concat([self._rows, new], ignore_index=True)
-            self._rows_end = day
+            new = new.iloc[np.argsort(new[TS].dt.floor("D").to_numpy(), kind="stable")]
+            self._rows = pd.concat([new] if self._rows is None else [self._rows, new], ignore_index=True)
+            self._rows_end = last
         return self._rows
 
     def _known_labels(self, first: int, end: int, as_of: int) -> tuple[IntArray, dict[str, BoolArray]]:

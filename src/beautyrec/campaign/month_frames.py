@@ -38,6 +38,7 @@ TRIAL_COLUMNS: Final = (
     "barred",
     "metrics",
     "days",
+    "epochs",
     "seconds",
     "seed",
     "worker",
@@ -76,8 +77,8 @@ def trial_frame(trials: Sequence[Trial], calendar: Calendar) -> pd.DataFrame:
 
     Columns: ``number, date, round, family, params`` (a dict), ``state`` (``complete``, ``pruned``, ``failed``, or ``waiting``
     where it is not over), ``value`` of the first objective, ``values`` of all (a dict), ``estimate, ci_low, ci_high`` of
-    its lift, ``verdict, reason, barred`` (a tuple), ``metrics`` (a dict), ``days`` (a tuple of dicts), ``seconds``,
-    ``seed, worker``.
+    its lift, ``verdict, reason, barred`` (a tuple), ``metrics`` (a dict), ``days`` (a tuple of dicts), ``epochs`` (a tuple),
+    ``seconds, seed, worker``.
     """
     return pd.DataFrame([_trial_row(trial, calendar) for trial in trials], columns=list(TRIAL_COLUMNS))
 
@@ -90,7 +91,7 @@ def _trial_row(trial: Trial, calendar: Calendar) -> dict[str, Any]:
         return {**head, "state": "waiting", "value": math.nan}
     value = next(iter(result.values.values()), math.nan) if trial.complete else math.nan
     lift = {name: result.metrics.get(name, math.nan) for name in ("estimate", "ci_low", "ci_high")}
-    kept = ("state", "values", "verdict", "reason", "barred", "metrics", "days", "seconds", "worker")
+    kept = ("state", "values", "verdict", "reason", "barred", "metrics", "days", "epochs", "seconds", "worker")
     return {**head, "value": value, **lift, **{name: getattr(result, name) for name in kept}}
 
 

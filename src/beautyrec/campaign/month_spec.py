@@ -90,6 +90,17 @@ class PruningConfig:
     """One-sided Wilcoxon signed-rank test; 0 for no pruning. Four days in a row that are worse give 1/16."""
     least_days: int = 4
     """Days before the first test."""
+    epoch_factor: int = 3
+    """Hyperband over the epochs of a network's first fit: of so many trials that come to a rung one goes on; 0 for none."""
+    least_epochs: int = 2
+    """Epochs to the first rung."""
+
+    def __post_init__(self) -> None:
+        if self.epoch_factor == 1 or self.epoch_factor < 0 or self.least_epochs < 1:
+            raise ConfigError(
+                f"[month.pruning] epoch_factor is {self.epoch_factor} and least_epochs {self.least_epochs}: the first is 0 for "
+                f"no pruning or from 2, the second from 1."
+            )
 
 
 @dataclass(frozen=True)

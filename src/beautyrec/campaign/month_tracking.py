@@ -129,6 +129,7 @@ class MonthTracker:
         run_id = self._runs[key]
         numbers = {**result.metrics, **{f"objective/{name}": value for name, value in result.values.items()}}
         series = [(name, value, 0) for name, value in {**numbers, "seconds": result.seconds}.items()]
+        series += [("epoch/validation", value, epoch) for epoch, value in enumerate(result.epochs, 1)]
         series += [
             (f"day/{name}", value, int(day["day"]))
             for day in result.days

@@ -26,6 +26,7 @@ class Task:
         best: the daily lifts of the best trial when this one was planned, by day; what it is pruned against.
         anchor: values of the anchor on the days that this trial is judged on, by objective.
         marks: what the sampler wants to know of it later.
+        since: the first number of its batch: epochs are held against those of the trials before.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Task:
     best: Mapping[str, float] = field(default_factory=dict)
     anchor: Mapping[str, float] = field(default_factory=dict)
     marks: Mapping[str, Any] = field(default_factory=dict)
+    since: int = 0
 
     @property
     def candidate(self) -> Candidate:
@@ -53,6 +55,7 @@ class Result:
         values: of each objective, by name; what was reached until then where it was pruned, empty where it failed.
         metrics: other numbers by name.
         days: the numbers of each day, with ``day``.
+        epochs: validations of a network's first fit, one an epoch.
         verdict: of the first objective's lift.
         reason: why it failed or was pruned, else why its verdict is what it is.
         barred: what keeps it from being promoted, in words; empty for nothing.
@@ -65,6 +68,7 @@ class Result:
     values: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     days: tuple[Mapping[str, float], ...] = ()
+    epochs: tuple[float, ...] = ()
     verdict: str = ""
     reason: str = ""
     barred: tuple[str, ...] = ()
@@ -123,4 +127,5 @@ def result_from(entry: Mapping[str, Any]) -> Result:
         >>> result_from(asdict(result)) == result
         True
     """
-    return Result(**{**entry, "days": tuple(entry["days"]), "barred": tuple(entry["barred"])})
+    lists = {name: tuple(entry[name]) for name in ("days", "epochs", "barred") if name in entry}
+    return Result(**{**entry, **lists})

@@ -20,7 +20,7 @@ from beautyrec.campaign.study import trial_seed
 from beautyrec.errors import ConfigError
 
 LEADER_SHARE = 0.5
-"""The share of a round's trials that the family which leads gets, after the first round."""
+"""The share of a round's trials that the family which leads gets, once one does."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def next_plan(plan: Plan, trials: Sequence[Trial], objective: str, drop: Mapping
         trials: all so far.
         objective: whose value tells good from bad.
         drop: families that are out, and why.
-        leader: the family of the best candidate.
+        leader: the family that leads; None while none does.
     """
     kept = [name for name in plan.shares if name not in drop]
     reasons = [f"{name} is dropped: {why}" for name, why in drop.items()]
@@ -162,7 +162,9 @@ class Planner:
                 params, marks = self._suggest(family, plan.spaces[family], _of(trials, family), seed)
             else:
                 params = dict(self.families[family].defaults)
-            tasks.append(Task(number, day, plan.round, family, params, seed, known.best, known.anchor, marks))
+            tasks.append(
+                Task(number, day, plan.round, family, params, seed, known.best, known.anchor, marks, numbers.start)
+            )
         return tasks
 
     def _family(self, plan: Plan, tasks: Sequence[Task]) -> str:

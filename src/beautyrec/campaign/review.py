@@ -56,8 +56,12 @@ class Review:
 
     @property
     def leader(self) -> str | None:
-        """The family of the best candidate that can be believed."""
-        return next((str(row["family"]) for row in self.rows if not row["barred"]), None)
+        """The family of the best candidate that is surely better than the policy of the log; None where there is none.
+
+        While the log cannot tell, the best lower bound is that of the policy most like the log's own.
+        """
+        sure = (str(row["family"]) for row in self.rows if not row["barred"] and _low(row) > 0)
+        return next(sure, None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads."""

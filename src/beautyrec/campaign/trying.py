@@ -13,9 +13,13 @@ import numpy as np
 from beautyrec.campaign.calendar import Calendar
 from beautyrec.campaign.judging import Judge, Judged
 from beautyrec.campaign.month_spec import OBJECTIVES, GateConfig, MonthSpec, PruningConfig
-from beautyrec.campaign.month_trial import COMPLETE, FAILED, PRUNED, Result, Task
+from beautyrec.campaign.month_trial import COMPLETE, FAILED, PRUNED, Result, Task, Trial
+from beautyrec.campaign.rungs import Curve, Rungs
 from beautyrec.campaign.slots import Slots, me
 from beautyrec.errors import BeautyrecError, MissingExtraError, StateError
+
+Earlier = Callable[[], Sequence[Curve]]
+"""Gives the curves that a network's epochs are held against."""
 
 
 class _GivenUp(Exception):  # noqa: N818  (it is no error: a trial ends by it)
@@ -24,11 +28,13 @@ class _GivenUp(Exception):  # noqa: N818  (it is no error: a trial ends by it)
 
 @dataclass
 class _Course:
-    """The days of a trial as they come, and whether it shall go on."""
+    """The days and epochs of a trial as they come, and whether it shall go on."""
 
     task: Task
     pruning: PruningConfig
     on_beat: Callable[[], None]
+    earlier: Earlier
+    rungs: Rungs
     days: list[Mapping[str, float]] = field(default_factory=list)
 
     def __call__(self, numbers: Mapping[str, float]) -> None:
@@ -45,6 +51,16 @@ class _Course:
         if chance < self.pruning.p_value:
             raise _GivenUp(
                 f"given up after {len(self.days)} days: worse than the best one, p = {chance:.3f} on {len(pairs)} days"
+            )
+
+    def on_epoch(self, epoch: int, epochs: int, value: float) -> None:
+        """An epoch of the first fit."""
+        self.on_beat()
+        if epoch == 1:
+            self.rungs.begin(epochs, self.earlier())
+        if self.rungs.worse(epoch, value):
+            raise _GivenUp(
+                f"given up after {epoch} of {epochs} epochs of its first fit, which validates at {value:.4g}"
             )
 
 
@@ -65,7 +81,9 @@ def worse(differences: Sequence[float] | Any) -> float:
     return float(wilcoxon(differences, alternative="less").pvalue) if differences.any() else 1.0
 
 
-def attempt(task: Task, judge: Judge, spec: MonthSpec, calendar: Calendar, on_beat: Callable[[], None]) -> Result:
+def attempt(
+    task: Task, judge: Judge, spec: MonthSpec, calendar: Calendar, on_beat: Callable[[], None], earlier: Earlier = tuple
+) -> Result:
     """The result of a task; what a model raises is its reason.
 
     Args:
@@ -73,27 +91,31 @@ def attempt(task: Task, judge: Judge, spec: MonthSpec, calendar: Calendar, on_be
         judge: what values it.
         spec: of the month.
         calendar: of the month.
-        on_beat: called after each day.
+        on_beat: called after each day, and after each epoch of the first fit.
+        earlier: asked for once, where the model is a network: the curves of the family's trials before this batch.
 
     Raises:
         StateError: the state of the campaign cannot be written; of the trial nothing is known.
     """
-    start, course = time.perf_counter(), _Course(task, spec.pruning, on_beat)
+    start, pruning = time.perf_counter(), spec.pruning
+    rungs = Rungs(task.family, pruning.epoch_factor, pruning.least_epochs)
+    course = _Course(task, pruning, on_beat, earlier, rungs)
+    on_epoch = course.on_epoch if pruning.epoch_factor else None
     try:
         days = calendar.window(task.day, spec.aim.window_days)
-        result = result_of(judge.judge(task.candidate, days, task.day, spec.metric, course), spec)
+        result = result_of(judge.judge(task.candidate, days, task.day, spec.metric, course, on_epoch=on_epoch), spec)
     except StateError:  # the place of trials, not the trial, has failed
         raise
     except _GivenUp as word:
         seen = [day["estimate"] for day in course.days if "estimate" in day]
-        result = Result(
-            PRUNED, {spec.aim.objectives[0]: float(np.mean(seen))}, days=tuple(course.days), reason=str(word)
-        )
+        values = {spec.aim.objectives[0]: float(np.mean(seen))} if seen else {}
+        result = Result(PRUNED, values, days=tuple(course.days), reason=str(word))
     except BeautyrecError as error:
         result = Result(FAILED, days=tuple(course.days), reason=str(error))
     except Exception as error:  # noqa: BLE001  whatever a model raises, the month goes on and the reason is kept
         result = Result(FAILED, days=tuple(course.days), reason=f"{type(error).__name__}: {error}")
-    return replace(result, seconds=time.perf_counter() - start, ended_ms=time.time_ns() // 1_000_000, worker=me())
+    took, ended = time.perf_counter() - start, time.time_ns() // 1_000_000
+    return replace(result, epochs=tuple(rungs.curve), seconds=took, ended_ms=ended, worker=me())
 
 
 def work_once(slots: Slots, judge: Judge, spec: MonthSpec, calendar: Calendar) -> bool:
@@ -103,13 +125,21 @@ def work_once(slots: Slots, judge: Judge, spec: MonthSpec, calendar: Calendar) -
         return False
     trial_id, task = claimed
     try:
-        result = attempt(task, judge, spec, calendar, lambda: slots.beat(trial_id))
+        result = attempt(
+            task, judge, spec, calendar, lambda: slots.beat(trial_id), lambda: _curves(slots.trials(), task)
+        )
     except BaseException:
         with suppress(StateError):  # then it is taken back when the campaign is run again
             slots.lose(trial_id)
         raise
     slots.end(trial_id, result)
     return True
+
+
+def _curves(trials: Sequence[Trial], task: Task) -> list[Curve]:
+    """Of the family's trials before the batch of ``task``, all of which are over."""
+    before = [one for one in trials if one.number < task.since and one.task.family == task.family]
+    return [one.result.epochs for one in before if one.result is not None and one.result.epochs]
 
 
 def result_of(judged: Judged, spec: MonthSpec) -> Result:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from beautyrec.errors import FitError
 from beautyrec.models.checkpoint import Checkpoint
 from beautyrec.models.compute import Compute, deterministic
-from beautyrec.types import Progress
+from beautyrec.types import EpochProgress, Progress
 
 __all__ = ["TrainingPlan", "TrainingRecord", "deterministic", "train"]
 
@@ -94,7 +94,8 @@ def train(
         loss: scalar loss of the network on a batch.
         plan: steps, stopping, device.
         validate: a metric of the network, larger is better; called after each epoch, in evaluation mode.
-        on_progress: called after each epoch.
+        on_progress: called after each epoch; an `EpochProgress` is told of each validation before, and may end the
+            training by what it raises.
         checkpoint: where the training is kept, and goes on from if it is there already; None keeps nothing.
 
     Raises:
@@ -107,6 +108,8 @@ def train(
     while not run.finished:
         run.train_epoch(batches(run.epoch), loss)
         run.end_epoch(validate)
+        if validate is not None and isinstance(on_progress, EpochProgress):
+            on_progress.validated(run.epoch, plan.epochs, run.validations[-1])
         if on_progress:
             on_progress(run.epoch, plan.epochs)
     run.close()
