@@ -40,7 +40,7 @@ FAMILIES = {
 
 def spec_of(calendar: CalendarConfig) -> MonthSpec:
     """A trial that is killed is begun again as often as it takes: kills may well hit one trial several times."""
-    budget = BudgetConfig(trials_per_day=12, batch=3, retries=50)
+    budget = BudgetConfig(trials_per_day=18, batch=3, retries=50)
     return MonthSpec(seed=1, calendar=calendar, budget=budget, aim=AimConfig(window_days=3), families=FAMILIES)
 
 
