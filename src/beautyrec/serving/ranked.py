@@ -59,8 +59,8 @@ def recommended(
         shape = n, wanted.k
         lists = Lists(np.full(shape, -1), np.full(shape, -np.inf, dtype=np.float32), np.zeros(n, dtype=np.bool_))
         for route in found:
-            for whole, part in zip(lists, _lists(route, wanted, index), strict=True):
-                whole[route.rows] = part
+            part = _lists(route, wanted, index)
+            lists.top[route.rows], lists.scores[route.rows], lists.by_index[route.rows] = part
     row, place = np.nonzero(lists.top >= 0)
     columns = {
         "user_id": users.ids[row],
