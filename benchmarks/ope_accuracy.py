@@ -45,7 +45,7 @@ from benchmarks import _harness
 
 PEER = _harness.ROOT / ".peers" / "obp" / "bin" / "python"
 PEER_SCRIPT = Path(__file__).parent / "peers" / "obp_values.py"
-QUICK_RUNS = 5
+QUICK_RUNS = 3
 QUICK_ERRORS = 3
 """Standard errors allowed for in the quick form, whose few runs are noisy; the full form allows for one, or for none."""
 QUICK_RATIO = 1.5
