@@ -7,12 +7,15 @@ A run that is cut off, or an error half way, leaves what was there before.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from beautyrec.errors import ConfigError
 
 
 @contextmanager
@@ -94,6 +97,37 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def held_alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a file or folder for this process; the system lets go of it when the process ends, however it does.
+
+    Args:
+        path: a folder that is there, or a file, which is made if it is absent.
+        otherwise: what the error says.
+
+    Raises:
+        ConfigError: another process, or another block of this one, holds it.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with held_alone(folder, "taken"), held_alone(folder, "taken"):
+        ...     pass
+        Traceback (most recent call last):
+        beautyrec.errors.ConfigError: taken
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(otherwise) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def _beside(path: Path) -> Path:

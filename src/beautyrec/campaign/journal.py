@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from beautyrec.campaign.samplers import optuna
 from beautyrec.campaign.space import Scalar
 from beautyrec.campaign.trial import TrialRecord
 from beautyrec.errors import ConfigError
+from beautyrec.files import held_alone
 
 RECORD, STUDY_ID, FINGERPRINT = "record", "study_id", "fingerprint"
 _JOURNAL_START = b'{"op_code":'
@@ -48,7 +48,8 @@ class Journal:
         """
         module = optuna()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _owner(path), quiet(module):
+        busy = f"'{path}': another process is running a study in this storage. Wait for it, or name another storage."
+        with held_alone(path.with_name(path.name + ".owner"), busy), quiet(module):
             _mend(path)
             path.with_name(path.name + ".lock").unlink(missing_ok=True)  # of a killed process: nobody else writes now
             try:
@@ -124,19 +125,6 @@ class Journal:
 
 def _counts(trial: Any) -> bool:
     return RECORD in trial.user_attrs
-
-
-@contextmanager
-def _owner(path: Path) -> Iterator[None]:
-    """Hold the study for this process; the system lets go of it whatever way the process ends."""
-    with path.with_name(path.name + ".owner").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"'{path}': another process is running a study in this storage. Wait for it, or name another storage."
-            ) from None
-        yield
 
 
 def _mend(path: Path) -> None:

@@ -29,10 +29,11 @@ from beautyrec.campaign.month_state import check_same, first_day, read_entry, wr
 from beautyrec.campaign.month_trial import Trial
 from beautyrec.campaign.planning import Plan
 from beautyrec.campaign.review import Review
-from beautyrec.campaign.slots import Slots, owner
+from beautyrec.campaign.slots import Slots
 from beautyrec.campaign.trying import work_once
 from beautyrec.data.log import EventLog
 from beautyrec.errors import ConfigError, SourceError
+from beautyrec.files import held_alone
 from beautyrec.settings import from_table
 
 HEAD, JOURNAL = "campaign.json", "trials.journal"
@@ -228,7 +229,9 @@ class Campaign:
         return found[number]
 
     def _held(self) -> Any:
-        return owner(self.folder / "owner.lock")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        busy = f"'{self.folder}': another process runs this campaign. Wait for it, or join with --worker."
+        return held_alone(self.folder / "owner.lock", busy)
 
     def _crew(self) -> Crew:
         size = 0 if self.over else self.spec.workers - 1

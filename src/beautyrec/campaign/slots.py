@@ -6,12 +6,10 @@ closed and planned again under its number, so that numbers stay complete and non
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -221,24 +219,6 @@ def distributions(family: str, space: Mapping[str, Range], keys: Iterable[str]) 
         return kind(values.low, values.high, log=values.log)
 
     return {f"{family}.{key}": of(space[key]) for key in keys}
-
-
-@contextmanager
-def owner(path: Path) -> Iterator[None]:
-    """Hold a campaign for this process; the system lets go of it whatever way the process ends.
-
-    Raises:
-        ConfigError: another process runs it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"'{path.parent}': another process runs this campaign. Wait for it, or join with --worker."
-            ) from None
-        yield
 
 
 def _alive(trial: Any, patience: float) -> bool:

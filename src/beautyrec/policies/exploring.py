@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beautyrec import plackett_luce
 from beautyrec.errors import PolicyError
-from beautyrec.policies.base import Policy, Slate
-from beautyrec.types import FloatArray, IntArray
+from beautyrec.policies.base import Policy
+from beautyrec.policies.draws import Draws
+from beautyrec.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Exploring:
+class Exploring(Draws):
     """Draws without replacement: each time with chance ``share`` evenly over the shelf, else as ``policy`` would.
 
     First-draw chances are ``(1 - share) * policy + share / shelf size``. The slate has the Plackett–Luce distribution of
@@ -46,17 +46,3 @@ class Exploring:
         even = there / there.sum(axis=1, keepdims=True)
         mixed: FloatArray = (1 - self.share) * followed + self.share * even
         return mixed
-
-    def choose(self, scores: FloatArray, k: int, rng: np.random.Generator) -> Slate:
-        """A slate of ``k`` positions for each request, and the conditional chance of each item in it."""
-        chance = self.probabilities(scores)
-        items = plackett_luce.sample(chance, k, rng)
-        return Slate(items, plackett_luce.conditional(chance, items))
-
-    def position_marginals(self, scores: FloatArray, shown: IntArray) -> FloatArray:
-        """[B, K] chance that each item of ``shown`` [B, K] stands at its position."""
-        return plackett_luce.position_marginals(self.probabilities(scores), shown)
-
-    def position_means(self, scores: FloatArray, values: FloatArray, k: int) -> FloatArray:
-        """[B, k, V] mean of ``values`` [B, C, V] over the item that stands at each position."""
-        return plackett_luce.position_means(self.probabilities(scores), values, k)

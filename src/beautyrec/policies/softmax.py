@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beautyrec import plackett_luce
 from beautyrec.errors import PolicyError
-from beautyrec.policies.base import Slate, check_scores
-from beautyrec.types import FloatArray, IntArray
+from beautyrec.policies.base import check_scores
+from beautyrec.policies.draws import Draws
+from beautyrec.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(Draws):
     """Draws items without replacement with chances ``softmax(z / temperature)``.
 
     ``z`` are the scores of a request, standardised over its shelf (mean 0, standard deviation 1), so that one
@@ -60,17 +60,3 @@ class Softmax:
         weight = np.exp(z - z.max(axis=1, keepdims=True))
         chance: FloatArray = weight / weight.sum(axis=1, keepdims=True)
         return chance
-
-    def choose(self, scores: FloatArray, k: int, rng: np.random.Generator) -> Slate:
-        """A slate of ``k`` positions for each request, and the conditional chance of each item in it."""
-        chance = self.probabilities(scores)
-        items = plackett_luce.sample(chance, k, rng)
-        return Slate(items, plackett_luce.conditional(chance, items))
-
-    def position_marginals(self, scores: FloatArray, shown: IntArray) -> FloatArray:
-        """[B, K] chance that each item of ``shown`` [B, K] stands at its position."""
-        return plackett_luce.position_marginals(self.probabilities(scores), shown)
-
-    def position_means(self, scores: FloatArray, values: FloatArray, k: int) -> FloatArray:
-        """[B, k, V] mean of ``values`` [B, C, V] over the item that stands at each position."""
-        return plackett_luce.position_means(self.probabilities(scores), values, k)

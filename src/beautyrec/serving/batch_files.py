@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from beautyrec.errors import ConfigError, SourceError
-from beautyrec.files import atomic_file
+from beautyrec.files import atomic_file, held_alone
 
 JOB, SHARDS = "job.json", "shards.json"
 
@@ -71,15 +69,8 @@ def held(out: Path) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise SourceError(f"'{out}' is a file; a folder is to be written there. Remove it or name another place.")
     out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another process is writing to '{out}'. Wait for it, or name another place.") from None
+    with held_alone(out, f"another process is writing to '{out}'. Wait for it, or name another place."):
         yield
-    finally:
-        os.close(handle)
 
 
 def begin(out: Path, job: dict[str, Any]) -> None:
